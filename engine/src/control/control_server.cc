@@ -1,0 +1,125 @@
+/// @file
+/// Accepts control connections, bounds and watches them, and ends them in order.
+#include "control/control_server.h"
+
+#include <algorithm>
+#include <string>
+#include <utility>
+
+#include <vectolith/format/file_name.h>
+
+#include "control/online_fsck.h"
+#include "store/control_start.h"
+
+namespace vectolith::engine {
+namespace {
+
+/// For a step that has nothing left to do until its worker is destroyed.
+constexpr std::chrono::nanoseconds kForever = std::chrono::hours(24);
+/// Before the next accept when one failed: descriptors may be short for a while.
+constexpr std::chrono::nanoseconds kAcceptRetry = std::chrono::milliseconds(100);
+
+/// How often the sessions are looked at: often enough that patience is overrun by a quarter at most.
+std::chrono::nanoseconds watch_pause(const ControlPatience& patience) {
+  const auto shortest = std::min(patience.between_requests, patience.within_request);
+  return std::clamp<std::chrono::nanoseconds>(shortest / 4, std::chrono::milliseconds(1),
+                                              std::chrono::seconds(10));
+}
+
+Error busy(std::string reason) { return Error(ErrorCode::kBusy, std::move(reason)); }
+
+}  // namespace
+
+ControlServer::ControlServer(Environment& environment, Store& store, ControlFsck fsck,
+                             const ControlServerOptions& options)
+    : context_{environment, store, std::move(fsck), options.patience}, sessions_max_(options.sessions_max) {}
+
+Result<std::unique_ptr<ControlServer>> ControlServer::start(Environment& environment, Directory& directory,
+                                                            Store& store, ControlFsck fsck,
+                                                            const ControlServerOptions& options) {
+  std::unique_ptr<ControlServer> server(new ControlServer(environment, store, std::move(fsck), options));
+  VECTOLITH_TRY_ASSIGN(server->listener_, environment.listen(directory, format::kControlSocketName));
+  auto* self = server.get();
+  server->watcher_ = environment.start_worker("vl-ctl-watch", [self] { return self->watch(); });
+  if (server->watcher_ != nullptr) {
+    server->acceptor_ = environment.start_worker("vl-ctl-accept", [self] { return self->accept_one(); });
+  }
+  if (server->acceptor_ == nullptr) {
+    return fail(ErrorCode::kNoSpace, "the system refuses the control socket another thread");
+  }
+  return server;
+}
+
+ControlServer::~ControlServer() {
+  if (listener_ != nullptr) listener_->shutdown();
+  acceptor_.reset();  // From here on the list only shrinks.
+  std::list<Served> sessions;
+  {
+    const std::scoped_lock lock(mutex_);
+    for (auto& served : sessions_) served.session.shutdown();
+    sessions.swap(sessions_);
+  }
+  // Sessions wake the watcher when they end, so it outlives them.
+  sessions.clear();
+  watcher_.reset();
+}
+
+std::chrono::nanoseconds ControlServer::accept_one() {
+  auto connection = listener_->accept();
+  if (connection.has_value()) {
+    serve(*std::move(connection));
+    return {};
+  }
+  return connection.error().code() == ErrorCode::kClosed ? kForever : kAcceptRetry;
+}
+
+void ControlServer::serve(std::unique_ptr<Connection> connection) {
+  // What is left in either list goes after the lock is released.
+  const auto ended = take_ended();
+  std::list<Served> admitted;
+  auto* served = &admitted.emplace_back(context_, std::move(connection));
+  const std::scoped_lock lock(mutex_);
+  if (sessions_.size() >= sessions_max_) {
+    return served->session.refuse(
+        busy("the control socket already serves " + std::to_string(sessions_max_) + " connections"));
+  }
+  served->worker =
+      context_.environment.start_worker("vl-ctl-serve", [this, served] { return step(served->session); });
+  if (served->worker == nullptr) return served->session.refuse(busy("the system refuses another thread"));
+  sessions_.splice(sessions_.end(), admitted);
+}
+
+std::chrono::nanoseconds ControlServer::step(ControlSession& session) {
+  if (session.ended()) return kForever;
+  if (session.serve_one()) return {};
+  watcher_->notify();
+  return kForever;
+}
+
+std::chrono::nanoseconds ControlServer::watch() {
+  const auto ended = take_ended();
+  const auto now_ns = context_.environment.steady_ns();
+  const std::scoped_lock lock(mutex_);
+  for (auto& served : sessions_) served.session.shutdown_if_overdue(now_ns);
+  return watch_pause(context_.patience);
+}
+
+std::list<ControlServer::Served> ControlServer::take_ended() {
+  std::list<Served> ended;
+  const std::scoped_lock lock(mutex_);
+  for (auto it = sessions_.begin(); it != sessions_.end();) {
+    const auto next = std::next(it);
+    if (it->session.ended()) ended.splice(ended.end(), sessions_, it);
+    it = next;
+  }
+  return ended;
+}
+
+Result<std::shared_ptr<void>> start_control_service(Store& store, Environment& environment,
+                                                    Directory& directory) {
+  const auto check = [&store, &directory] { return fsck_online(store, directory); };
+  VECTOLITH_TRY_ASSIGN(auto server, ControlServer::start(environment, directory, store, check));
+  return std::shared_ptr<void>(std::shared_ptr<ControlServer>(std::move(server)));
+}
+
+}  // namespace vectolith::engine

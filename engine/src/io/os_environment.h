@@ -1,0 +1,49 @@
+/// @file
+/// The environment over the real operating system.
+#pragma once
+
+#include <atomic>
+#include <mutex>
+#include <string>
+
+#include "io/environment.h"
+#include "io/io_counter_cells.h"
+
+namespace vectolith::engine {
+
+class OsEnvironment final : public Environment {
+ public:
+  /// `fallback_reason` is empty unless `choice` is kAuto and io_uring is refused.
+  OsEnvironment(BackendChoice choice, std::string fallback_reason);
+
+  Result<std::unique_ptr<Directory>> open_directory(const std::string& path, bool create) override;
+  Result<std::unique_ptr<IoQueue>> make_queue(std::uint32_t depth) override;
+  [[nodiscard]] std::string_view backend() const noexcept override;
+  [[nodiscard]] std::string_view fallback_reason() const noexcept override;
+  [[nodiscard]] IoCounters counters() const noexcept override;
+  [[nodiscard]] std::uint64_t wall_clock_ms() const noexcept override;
+  [[nodiscard]] std::uint64_t steady_ns() const noexcept override;
+  void fill_random(std::span<std::byte> bytes) override;
+  [[nodiscard]] std::uint32_t cores() const noexcept override;
+  std::unique_ptr<Worker> start_worker(std::string_view name,
+                                       std::function<std::chrono::nanoseconds()> step) override;
+  void run_parallel(std::size_t count, const std::function<void(std::size_t)>& task) override;
+  Result<std::unique_ptr<Pages>> allocate_pages(std::size_t bytes) override;
+  bool barrier_all_threads() noexcept override;
+  Result<std::unique_ptr<Listener>> listen(Directory& directory, std::string_view name) override;
+  Result<std::unique_ptr<Connection>> connect(Directory& directory, std::string_view name) override;
+
+ private:
+  /// Remembers the first reason; later ones are consequences of the same place.
+  void note_fallback(std::string reason);
+
+  BackendChoice choice_;
+  bool uring_;
+  bool membarrier_registered_;
+  std::once_flag fallback_once_;
+  std::string fallback_reason_;  ///< Written once, before `fell_back_` is set.
+  std::atomic<bool> fell_back_ = false;
+  IoCounterCells cells_;
+};
+
+}  // namespace vectolith::engine

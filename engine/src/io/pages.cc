@@ -1,0 +1,68 @@
+/// @file
+/// Anonymous memory straight from the kernel.
+#include "io/pages.h"
+
+#include <cerrno>
+#include <cstdint>
+#include <string>
+
+#include <sys/mman.h>
+#include <unistd.h>
+
+namespace vectolith::engine {
+namespace {
+
+constexpr std::size_t round_up(std::size_t value, std::size_t unit) {
+  return (value + unit - 1) / unit * unit;
+}
+
+std::unexpected<Error> out_of_memory(std::size_t bytes, int system_errno) {
+  return std::unexpected(
+      Error(ErrorCode::kNoSpace, "no memory for " + std::to_string(bytes) + " bytes of pages")
+          .with_errno(system_errno));
+}
+
+/// Cuts [base, base + mapped) down to `bytes` that start on a huge page boundary.
+std::byte* trim_to_huge_page(std::byte* base, std::size_t mapped, std::size_t bytes) {
+  const auto address = reinterpret_cast<std::uintptr_t>(base);
+  const std::size_t head = round_up(address, kHugePageBytes) - address;
+  if (head > 0) ::munmap(base, head);
+  const std::size_t tail = mapped - head - bytes;
+  if (tail > 0) ::munmap(base + head + bytes, tail);
+  return base + head;
+}
+
+}  // namespace
+
+std::size_t page_bytes() noexcept {
+  static const auto bytes = static_cast<std::size_t>(::sysconf(_SC_PAGESIZE));
+  return bytes;
+}
+
+Result<std::unique_ptr<Pages>> AnonymousPages::make(std::size_t bytes) {
+  if (bytes == 0) return std::make_unique<AnonymousPages>(nullptr, 0, 0);
+  if (bytes > PTRDIFF_MAX - kHugePageBytes - page_bytes()) return out_of_memory(bytes, ENOMEM);
+  const std::size_t mapped = round_up(bytes, page_bytes());
+  const bool huge = bytes >= kHugePageBytes;
+  const std::size_t wanted = huge ? mapped + kHugePageBytes : mapped;
+  void* found = ::mmap(nullptr, wanted, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+  if (found == MAP_FAILED) return out_of_memory(bytes, errno);
+  auto* base = static_cast<std::byte*>(found);
+  if (huge) {
+    base = trim_to_huge_page(base, wanted, mapped);
+    // Only advice: where transparent huge pages are off, small ones serve as well.
+    static_cast<void>(::madvise(base, mapped, MADV_HUGEPAGE));
+  }
+  return std::make_unique<AnonymousPages>(base, bytes, mapped);
+}
+
+AnonymousPages::AnonymousPages(std::byte* base, std::size_t bytes, std::size_t mapped_bytes) noexcept
+    : mapped_bytes_(mapped_bytes) {
+  bytes_ = {base, bytes};
+}
+
+AnonymousPages::~AnonymousPages() {
+  if (mapped_bytes_ > 0) ::munmap(bytes_.data(), mapped_bytes_);
+}
+
+}  // namespace vectolith::engine

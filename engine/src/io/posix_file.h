@@ -1,0 +1,43 @@
+/// @file
+/// A regular file over a descriptor.
+#pragma once
+
+#include <string>
+
+#include "io/environment.h"
+#include "io/io_counter_cells.h"
+#include "io/unique_fd.h"
+
+struct stat;
+
+namespace vectolith::engine {
+
+/// Lifetime: `cells` outlives the file.
+class PosixFile final : public File {
+ public:
+  PosixFile(UniqueFd fd, std::string path, IoCounterCells& cells);
+
+  [[nodiscard]] int fd() const noexcept { return fd_.get(); }
+
+  [[nodiscard]] Result<std::uint64_t> size() const override;
+  [[nodiscard]] Result<std::uint64_t> allocated_bytes() const override;
+  [[nodiscard]] Result<std::uint64_t> link_count() const override;
+  Result<void> preallocate(std::uint64_t offset, std::uint64_t length) override;
+  Result<void> punch(std::uint64_t offset, std::uint64_t length) override;
+  Result<bool> try_lock(LockMode mode) override;
+  Result<void> unlock() override;
+  Result<std::size_t> read_at(std::uint64_t offset, std::span<std::byte> bytes) const override;
+  Result<void> write_at(std::uint64_t offset, std::span<const std::byte> bytes) override;
+  Result<void> data_sync() override;
+  Result<std::unique_ptr<Mapping>> map() const override;
+  void drop_cache(std::uint64_t offset, std::uint64_t length) noexcept override;
+
+ private:
+  [[nodiscard]] Result<struct stat> status() const;
+  Result<void> allocate(int mode, std::uint64_t offset, std::uint64_t length, std::string_view action);
+
+  UniqueFd fd_;
+  IoCounterCells& cells_;
+};
+
+}  // namespace vectolith::engine

@@ -1,0 +1,146 @@
+/// @file
+/// A read-only shared mapping of a whole file.
+#include "io/posix_mapping.h"
+
+#include <algorithm>
+#include <array>
+#include <cerrno>
+#include <utility>
+
+#include <fcntl.h>
+#include <sys/mman.h>
+#include <sys/uio.h>
+#include <unistd.h>
+
+#include "io/pages.h"
+#include "io/system_error.h"
+#include "io/unique_fd.h"
+
+#if !defined(MADV_POPULATE_READ)
+#define MADV_POPULATE_READ 22
+#endif
+
+namespace vectolith::engine {
+namespace {
+
+/// Small enough that a bad page is found quickly, large enough for the kernel's large folios.
+constexpr std::size_t kPopulateChunkBytes = std::size_t{4} << 20;
+
+int madvise_through_signals(const std::byte* base, std::size_t bytes, int advice) noexcept {
+  for (unsigned retries = 0;; ++retries) {
+    // madvise takes a pointer to non-const, yet none of the advices used here writes.
+    if (::madvise(const_cast<std::byte*>(base), bytes, advice) == 0) return 0;
+    const int error = errno;
+    if (!is_transient(error) || retries == kTransientRetriesMax) return error;
+    pause_before_retry(error == EINTR ? 0 : retries);
+  }
+}
+
+int populate_pages(std::span<const std::byte> pages) noexcept {
+  const int error = madvise_through_signals(pages.data(), pages.size(), MADV_POPULATE_READ);
+  // The range is always valid, so EINVAL means a kernel that does not know the advice.
+  return error == EINVAL ? populate_by_copy(pages) : error;
+}
+
+int native_advice(MapAdvice advice) noexcept {
+  switch (advice) {
+    case MapAdvice::kSequential: return MADV_SEQUENTIAL;
+    case MapAdvice::kWillNeed: return MADV_WILLNEED;
+    case MapAdvice::kDontNeed: return MADV_DONTNEED;
+    case MapAdvice::kRandom: break;
+  }
+  return MADV_RANDOM;
+}
+
+/// The whole pages around a range that lies inside `bytes`.
+std::span<const std::byte> whole_pages(std::span<const std::byte> bytes, std::uint64_t offset,
+                                       std::uint64_t length) noexcept {
+  const auto first = static_cast<std::size_t>(offset / page_bytes() * page_bytes());
+  return bytes.subspan(first, static_cast<std::size_t>(offset - first + length));
+}
+
+}  // namespace
+
+Result<std::unique_ptr<Mapping>> PosixMapping::make(int fd, std::uint64_t bytes, const std::string& path) {
+  if (bytes == 0) return std::make_unique<PosixMapping>(nullptr, 0, path);
+  void* base = ::mmap(nullptr, static_cast<std::size_t>(bytes), PROT_READ, MAP_SHARED, fd, 0);
+  if (base == MAP_FAILED) return fail_errno(errno, "mmap", path);
+  auto mapping = std::make_unique<PosixMapping>(static_cast<const std::byte*>(base),
+                                                static_cast<std::size_t>(bytes), path);
+  mapping->advise(0, bytes, MapAdvice::kRandom);
+  return mapping;
+}
+
+PosixMapping::PosixMapping(const std::byte* base, std::size_t bytes, std::string path)
+    : path_(std::move(path)) {
+  bytes_ = {base, bytes};
+}
+
+PosixMapping::~PosixMapping() {
+  if (!bytes_.empty()) ::munmap(const_cast<std::byte*>(bytes_.data()), bytes_.size());
+}
+
+void PosixMapping::advise(std::uint64_t offset, std::uint64_t length, MapAdvice advice) noexcept {
+  if (offset >= bytes_.size()) return;
+  const auto pages = whole_pages(bytes_, offset, std::min(length, bytes_.size() - offset));
+  if (pages.empty()) return;
+  static_cast<void>(madvise_through_signals(pages.data(), pages.size(), native_advice(advice)));
+}
+
+Result<void> PosixMapping::populate(std::uint64_t offset, std::uint64_t length) {
+  if (offset > bytes_.size() || length > bytes_.size() - offset) {
+    return std::unexpected(Error(ErrorCode::kInvalidArgument, "populate beyond the mapping")
+                               .with_file(path_)
+                               .with_offset(offset)
+                               .with_expected("at most " + std::to_string(bytes_.size()) + " bytes")
+                               .with_found("length " + std::to_string(length)));
+  }
+  auto rest = whole_pages(bytes_, offset, length);
+  while (!rest.empty()) {
+    const auto chunk = rest.first(std::min(rest.size(), kPopulateChunkBytes));
+    VECTOLITH_TRY(populate_chunk(chunk));
+    rest = rest.subspan(chunk.size());
+  }
+  return {};
+}
+
+Result<void> PosixMapping::populate_chunk(std::span<const std::byte> pages) {
+  const int error = populate_pages(pages);
+  if (error == 0) return {};
+  // The kernel says EFAULT for a page that cannot be loaded, which a person would take for a bad pointer.
+  const bool unreadable = error == EFAULT || error == EHWPOISON;
+  return fail_errno(unreadable ? EIO : error, "loading pages of the mapping", path_, first_bad_offset(pages));
+}
+
+std::uint64_t PosixMapping::first_bad_offset(std::span<const std::byte> pages) const noexcept {
+  auto rest = pages;
+  while (rest.size() > page_bytes() && populate_pages(rest.first(page_bytes())) == 0) {
+    rest = rest.subspan(page_bytes());
+  }
+  return static_cast<std::uint64_t>(rest.data() - bytes_.data());
+}
+
+int populate_by_copy(std::span<const std::byte> pages) noexcept {
+  std::array<int, 2> ends{};
+  if (::pipe2(ends.data(), O_CLOEXEC) != 0) return errno;
+  const UniqueFd out(ends[0]);
+  const UniqueFd in(ends[1]);
+  constexpr std::size_t kPagesPerCall = 256;
+  std::array<iovec, kPagesPerCall> probes{};
+  std::array<std::byte, kPagesPerCall> copied{};
+  while (!pages.empty()) {
+    std::size_t count = 0;
+    for (; count < kPagesPerCall && count * page_bytes() < pages.size(); ++count) {
+      probes[count] = {.iov_base = const_cast<std::byte*>(&pages[count * page_bytes()]), .iov_len = 1};
+    }
+    const ssize_t written = ::writev(in.get(), probes.data(), static_cast<int>(count));
+    if (written < 0 && errno == EINTR) continue;
+    if (written < 0) return errno;
+    // Empty the pipe again, or it would fill up. It holds exactly what was written.
+    if (::read(out.get(), copied.data(), static_cast<std::size_t>(written)) != written) return EIO;
+    pages = pages.subspan(std::min(pages.size(), static_cast<std::size_t>(written) * page_bytes()));
+  }
+  return 0;
+}
+
+}  // namespace vectolith::engine

@@ -1,0 +1,128 @@
+/// @file
+/// An open family: its spec, its index, its segments by ordinal, and where the next row goes.
+#pragma once
+
+#include <array>
+#include <atomic>
+#include <cstdint>
+#include <cstring>
+#include <memory>
+#include <mutex>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include <vectolith/format/ids.h>
+#include <vectolith/format/key.h>
+#include <vectolith/format/model_spec.h>
+#include <vectolith/options.h>
+
+#include "index/index.h"
+#include "segment/segment.h"
+
+namespace vectolith {
+namespace engine {
+
+/// Segments by their run-time ordinal. Readers never lock; slots are cleared only before the segment
+/// is retired through the epoch domain.
+class SegmentTable {
+ public:
+  static constexpr std::uint32_t kChunk = 1'024;
+  static constexpr std::uint32_t kOrdinalMax = kChunk * kChunk - 1;
+
+  SegmentTable() = default;
+  SegmentTable(const SegmentTable&) = delete;
+  SegmentTable& operator=(const SegmentTable&) = delete;
+  ~SegmentTable() {
+    for (auto& chunk : chunks_) delete chunk.load(std::memory_order_relaxed);
+  }
+
+  /// Null if the ordinal is free. The caller holds an epoch scope, or is the committer.
+  [[nodiscard]] Segment* get(std::uint32_t ordinal) const noexcept {
+    const Chunk* chunk = chunks_[ordinal / kChunk].load(std::memory_order_acquire);
+    return chunk == nullptr ? nullptr : (*chunk)[ordinal % kChunk].load(std::memory_order_acquire);
+  }
+  /// Threads: the committer.
+  void set(std::uint32_t ordinal, Segment* segment) {
+    auto& slot = chunks_[ordinal / kChunk];
+    Chunk* chunk = slot.load(std::memory_order_relaxed);
+    if (chunk == nullptr) {
+      chunk = new Chunk();
+      slot.store(chunk, std::memory_order_release);
+    }
+    (*chunk)[ordinal % kChunk].store(segment, std::memory_order_release);
+  }
+
+ private:
+  using Chunk = std::array<std::atomic<Segment*>, kChunk>;
+  std::array<std::atomic<Chunk*>, kChunk> chunks_{};
+};
+
+/// One open family. What is marked [committer] is guarded by the commit lock.
+struct FamilyState : std::enable_shared_from_this<FamilyState> {
+  FamilyId id;
+  format::SegmentKind kind{};
+  std::string name;
+  ModelSpec spec;               ///< Empty for record families.
+  Fingerprint fingerprint;      ///< Nil for record families.
+  std::uint32_t row_bytes = 0;  ///< Vector bytes; 64 for records.
+  std::uint64_t segment_bytes_target = 0;
+  std::uint32_t rows_per_segment = 0;  ///< Capacity of a segment of the target size.
+
+  std::unique_ptr<Index> index;
+  SegmentTable segments;
+  std::atomic<bool> dropped{false};
+
+  std::vector<std::shared_ptr<Segment>> by_ordinal;  ///< [committer] Owns what `segments` points to.
+  std::shared_ptr<Segment> active;                   ///< [committer] Null until the first row.
+  std::uint32_t next_row = 0;                        ///< [committer] First free row of `active`.
+  std::atomic<std::uint64_t> next_segment_bytes{0};  ///< Size of the next file; the committer writes it.
+
+  std::mutex prepare_mutex;           ///< Held while the next segment is being made.
+  std::shared_ptr<Segment> prepared;  ///< [prepare_mutex] Ready to become active; named in the manifest.
+  std::atomic<bool> wants_prepared{false};
+
+  [[nodiscard]] bool holds_records() const noexcept { return kind == format::SegmentKind::kRecord; }
+
+  void set_validator(Validator validator) {
+    const std::lock_guard lock(validator_mutex_);
+    validator_ = std::make_shared<const Validator>(std::move(validator));
+    has_validator_.store(true, std::memory_order_release);
+  }
+  [[nodiscard]] std::shared_ptr<const Validator> validator() const {
+    if (!has_validator_.load(std::memory_order_acquire)) return nullptr;
+    const std::lock_guard lock(validator_mutex_);
+    return validator_;
+  }
+
+  /// Where the row of `key` lies. The caller holds an epoch scope, or is the committer.
+  [[nodiscard]] std::optional<Location> find(std::uint64_t hash, const Key& key) const {
+    return index->find(hash, [&](Location at) {
+      const Segment* segment = segments.get(at.ordinal);
+      return segment != nullptr && std::memcmp(segment->head(at.row), &key, sizeof(Key)) == 0;
+    });
+  }
+  /// As `find`, and starts to fetch the vector while the key is being compared.
+  [[nodiscard]] std::optional<Location> find_and_prefetch(std::uint64_t hash, const Key& key) const {
+    return index->find(hash, [&](Location at) {
+      const Segment* segment = segments.get(at.ordinal);
+      if (segment == nullptr) return false;
+      const std::byte* vector = segment->vector(at.row);
+      for (std::uint32_t line = 0; line < 4 && line * 64 < row_bytes; ++line)
+        __builtin_prefetch(vector + line * 64);
+      return std::memcmp(segment->head(at.row), &key, sizeof(Key)) == 0;
+    });
+  }
+
+ private:
+  mutable std::mutex validator_mutex_;
+  std::shared_ptr<const Validator> validator_;
+  std::atomic<bool> has_validator_{false};
+};
+
+/// Gives the segment the next free ordinal and makes it reachable by location. Threads: the committer.
+/// Errors: kLimit when ordinals are exhausted.
+Result<void> attach_segment(FamilyState& family, const std::shared_ptr<Segment>& segment);
+
+}  // namespace engine
+}  // namespace vectolith

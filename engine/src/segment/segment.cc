@@ -1,0 +1,138 @@
+/// @file
+/// Opening, creating and checking of a mapped segment file.
+#include "segment/segment.h"
+
+#include <array>
+#include <string>
+#include <utility>
+
+#include <vectolith/format/file_name.h>
+
+namespace vectolith::engine {
+namespace {
+
+constexpr std::size_t kZeroChunkBytes = 1U << 20;
+
+Result<void> write_zeros(File& file, std::uint64_t length) {
+  const std::vector<std::byte> zeros(kZeroChunkBytes);
+  for (std::uint64_t offset = 0; offset < length; offset += zeros.size()) {
+    const auto chunk = std::min<std::uint64_t>(zeros.size(), length - offset);
+    VECTOLITH_TRY(file.write_at(offset, std::span(zeros).first(chunk)));
+  }
+  return {};
+}
+
+Result<void> initialise_file(File& file, const format::SegmentHeader& header, bool prewrite) {
+  VECTOLITH_TRY(file.preallocate(0, header.file_bytes));
+  if (prewrite) VECTOLITH_TRY(write_zeros(file, header.footer_offset));
+  VECTOLITH_TRY(file.write_at(0, format::encode_segment_header(header)));
+  return file.data_sync();
+}
+
+}  // namespace
+
+Segment::Segment(const format::SegmentHeader& header, std::unique_ptr<File> file)
+    : header_(header), file_(std::move(file)), path_(file_->path()), live_(header.row_capacity), verified_(header.row_capacity) {}
+
+Result<std::shared_ptr<Segment>> Segment::create(Environment& /*environment*/, Directory& directory,
+                                                 const format::SegmentHeader& header, bool prewrite) {
+  const std::string name = format::segment_name(header.segment_id);
+  VECTOLITH_TRY_ASSIGN(auto file, directory.open(name, OpenMode::kCreateNew));
+  VECTOLITH_TRY_ASSIGN(const bool locked, file->try_lock(LockMode::kExclusive));
+  if (!locked) return std::unexpected(Error(ErrorCode::kLocked, "a new segment file is locked").with_file(file->path()));
+  auto made = initialise_file(*file, header, prewrite);
+  // A segment counts only once its name is durable (rule R9): without this a crash can keep the
+  // manifest edit and lose the file that it names.
+  if (made) made = directory.sync();
+  if (!made) {
+    const auto error = made.error();
+    (void)directory.unlink(name);
+    return std::unexpected(error);
+  }
+  return std::shared_ptr<Segment>(new Segment(header, std::move(file)));
+}
+
+Result<std::shared_ptr<Segment>> Segment::open(Directory& directory, SegmentId id, OpenMode mode) {
+  VECTOLITH_TRY_ASSIGN(auto file, directory.open(format::segment_name(id), mode));
+  std::array<std::byte, format::kSegmentHeaderBytes> bytes;
+  VECTOLITH_TRY(file->read_exact(0, bytes));
+  auto header = format::decode_segment_header(bytes);
+  if (!header) return std::unexpected(std::move(header).error().with_file(file->path()));
+  VECTOLITH_TRY_ASSIGN(const auto size, file->size());
+  if (size < header->file_bytes) {
+    return std::unexpected(Error(ErrorCode::kCorruption, "the segment file is truncated")
+                               .with_file(file->path())
+                               .with_offset(size)
+                               .with_expected(std::to_string(header->file_bytes) + " bytes")
+                               .with_found(std::to_string(size)));
+  }
+  return std::shared_ptr<Segment>(new Segment(*header, std::move(file)));
+}
+
+Result<void> Segment::map() {
+  VECTOLITH_TRY_ASSIGN(mapping_, file_->map());
+  const auto bytes = mapping_->bytes();
+  matrix_ = bytes.data() + header_.matrix_offset;
+  heads_ = holds_records() ? matrix_ : bytes.data() + header_.meta_offset;
+  return {};
+}
+
+std::span<const std::byte> Segment::record_bytes(std::uint32_t unit) const noexcept {
+  const std::uint64_t first = std::uint64_t{unit} * 64;
+  const std::uint64_t end = std::uint64_t{capacity()} * 64;
+  return {matrix_ + first, static_cast<std::size_t>(end - first)};
+}
+
+Result<void> Segment::verify_vector_row(std::uint32_t row) const {
+  VECTOLITH_TRY(mapping_->populate(vector_offset(row), header_.row_bytes));
+  const auto& meta_row = meta(row);
+  const auto expected = format::row_sum(header_.segment_uuid, RowIndex(row), meta_row);
+  if (expected != meta_row.row_sum) {
+    return std::unexpected(Error(ErrorCode::kCorruption, "the row's meta sum does not hold")
+                               .with_file(path_)
+                               .with_offset(meta_offset(row))
+                               .with_expected(std::to_string(meta_row.row_sum))
+                               .with_found(std::to_string(expected)));
+  }
+  const std::span<const std::byte> bytes(vector(row), header_.row_bytes);
+  const auto sum = format::vector_sum(header_.segment_uuid, RowIndex(row), bytes);
+  if (sum != meta_row.vector_sum) {
+    return std::unexpected(Error(ErrorCode::kCorruption, "the vector's sum does not hold")
+                               .with_file(path_)
+                               .with_offset(vector_offset(row))
+                               .with_expected(std::to_string(meta_row.vector_sum))
+                               .with_found(std::to_string(sum)));
+  }
+  return {};
+}
+
+Result<format::RecordView> Segment::record(std::uint32_t unit) const {
+  const std::uint64_t offset = header_.matrix_offset + std::uint64_t{unit} * 64;
+  const auto bytes = record_bytes(unit);
+  VECTOLITH_TRY(mapping_->populate(offset, std::min<std::size_t>(bytes.size(), 4'096)));
+  auto view = format::decode_record_header(bytes, header_.segment_uuid, RowIndex(unit));
+  if (view) {
+    VECTOLITH_TRY(mapping_->populate(offset, std::uint64_t{view->units()} * 64));
+    view = format::decode_record(bytes, header_.segment_uuid, RowIndex(unit));
+  }
+  if (!view) {
+    const bool zero = view.error().code() == ErrorCode::kNotFound;
+    if (zero) view = fail(ErrorCode::kCorruption, "a record that the index names reads as zeros");
+    return std::unexpected(std::move(view).error().with_file(path_).with_offset(offset));
+  }
+  return view;
+}
+
+Result<void> Segment::verify_row(std::uint32_t row) const {
+  if (!holds_records()) return verify_vector_row(row);
+  VECTOLITH_TRY(record(row));
+  return {};
+}
+
+Result<void> Segment::verify_and_mark(std::uint32_t row) const {
+  VECTOLITH_TRY(verify_row(row));
+  mark_verified(row);
+  return {};
+}
+
+}  // namespace vectolith::engine

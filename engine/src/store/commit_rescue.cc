@@ -1,0 +1,122 @@
+/// @file
+/// Rescue after a failed write or fsync: acknowledged rows move to a segment that can be synced.
+#include <algorithm>
+#include <array>
+#include <utility>
+#include <vector>
+
+#include <vectolith/format/record.h>
+
+#include "segment/sealing.h"
+#include "store/committer.h"
+
+namespace vectolith::engine {
+namespace {
+
+/// Rows at or above `first` that still answer for their keys.
+std::vector<std::uint32_t> live_rows_from(const Segment& segment, std::uint32_t first) {
+  std::vector<std::uint32_t> rows;
+  for (std::uint32_t row = first; row < segment.rows(); ++row) {
+    if (segment.live().test(row)) rows.push_back(row);
+  }
+  return rows;
+}
+
+/// Copies one row under the new segment's identity. Its batch is resolved: it was acknowledged.
+Result<std::uint32_t> copy_row(const Segment& from, std::uint32_t row, Segment& to, std::uint32_t at) {
+  const auto& life = to.header().segment_uuid;
+  if (from.holds_records()) {
+    VECTOLITH_TRY_ASSIGN(const auto record, from.record(row));
+    VECTOLITH_TRY_ASSIGN(const auto raw, format::record_payload(record));
+    VECTOLITH_TRY_ASSIGN(const auto payload, format::prepare_payload(raw));
+    const auto units = format::record_units(static_cast<std::uint32_t>(payload.bytes().size()));
+    std::vector<std::byte> bytes(std::size_t{units} * 64);
+    format::encode_record({.key = record.header.key,
+                           .sequence = record.header.sequence(),
+                           .flags = record.header.flags(),
+                           .created_at_ms = record.header.created_at_ms,
+                           .lag_or_count = format::kLagUnknown},
+                          payload, life, RowIndex(at), bytes);
+    VECTOLITH_TRY(to.file().write_at(to.meta_offset(at), bytes));
+    return units;
+  }
+  VECTOLITH_TRY(from.verify_row(row));
+  const std::span<const std::byte> vector(from.vector(row), from.header().row_bytes);
+  format::MetaRow meta = from.meta(row);
+  meta.flags &= static_cast<std::uint16_t>(~(format::kRowBatchBegin | format::kRowBatchEnd | format::kRowBatchMember));
+  meta.lag_or_count = format::kLagUnknown;
+  meta.vector_sum = format::vector_sum(life, RowIndex(at), vector);
+  meta.row_sum = format::row_sum(life, RowIndex(at), meta);
+  VECTOLITH_TRY(to.file().write_at(to.vector_offset(at), vector));
+  VECTOLITH_TRY(to.file().write_at(to.meta_offset(at), std::as_bytes(std::span(&meta, 1))));
+  return 1U;
+}
+
+struct MovedRow {
+  std::uint32_t from;
+  std::uint32_t to;
+};
+
+}  // namespace
+
+Result<void> Committer::rescue(FamilyState& family, const std::shared_ptr<Segment>& segment, const Error& cause) {
+  add(context_.counters.segments_poisoned);
+  context_.report(Event::Kind::kSegmentPoisoned, "a segment failed; its rows are written elsewhere", cause);
+  const std::uint32_t durable = segment->rows_durable();
+  const auto rows = live_rows_from(*segment, durable);
+  std::erase(dirty_, segment);
+  if (family.active == segment) {
+    family.active = nullptr;
+    family.next_row = 0;
+  }
+  const auto lose = [&](std::uint32_t row, const Error& error) {
+    const Key key = segment->key(row);
+    family.index->erase(context_.hasher(key), {segment->ordinal, row});
+    segment->clear_live(row);
+    add(context_.counters.rows_lost);
+    context_.report(Event::Kind::kRowsLost, "a row acknowledged kBuffered could not be saved", error);
+  };
+  std::optional<Error> first_loss;
+  const auto save = [&]() -> Result<void> {
+    VECTOLITH_TRY_ASSIGN(const auto fresh, factory_.create_active(family, segment->header().file_bytes, false));
+    VECTOLITH_TRY(attach_segment(family, fresh));
+    std::uint32_t next = 0;
+    std::vector<MovedRow> moved;
+    for (const auto row : rows) {
+      auto units = copy_row(*segment, row, *fresh, next);
+      if (!units) {
+        if (units.error().code() != ErrorCode::kCorruption) return std::unexpected(std::move(units).error());
+        lose(row, units.error());
+        first_loss = units.error();
+        continue;
+      }
+      moved.push_back({row, next});
+      next += *units;
+    }
+    VECTOLITH_TRY(fresh->file().data_sync());
+    fresh->set_rows(next);
+    fresh->set_rows_durable(next);
+    // The copies are durable before the old segment forgets its rows: both may be found, never none.
+    const std::array<format::Edit, 1> edits = {format::FreezeSegment{segment->id(), durable, durable, segment->invalid}};
+    VECTOLITH_TRY(context_.manifest.commit(edits, true));
+    for (const auto& [from, to] : moved) {
+      fresh->set_live(to);
+      family.index->replace(context_.hasher(segment->key(from)), {segment->ordinal, from}, {fresh->ordinal, to});
+      segment->clear_live(from);
+    }
+    if (family.active == nullptr) {
+      family.active = fresh;
+      family.next_row = next;
+    }
+    return {};
+  };
+  auto saved = save();
+  if (!saved) {
+    context_.fail_store(cause);
+    return saved;
+  }
+  if (first_loss) return std::unexpected(*first_loss);
+  return {};
+}
+
+}  // namespace vectolith::engine

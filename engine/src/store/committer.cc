@@ -1,0 +1,255 @@
+/// @file
+/// The group commit's loop: leadership, I/O in order, acknowledgement.
+#include "store/committer.h"
+
+#include <algorithm>
+#include <array>
+#include <utility>
+
+namespace vectolith::engine {
+namespace {
+
+constexpr std::size_t kGroupRowsMax = 16'384;
+constexpr std::uint32_t kQueueDepth = 64;
+constexpr std::uint64_t kSequenceBlock = std::uint64_t{1} << 24;
+constexpr double kSmallCommitBytes = 256.0 * 1'024;
+
+}  // namespace
+
+Result<void> Committer::start(Sequence next_sequence, Sequence reserved_until, std::unique_ptr<Journal> journal,
+                              std::uint64_t next_journal_id, std::function<void()> on_work) {
+  VECTOLITH_TRY_ASSIGN(io_, context_.environment->make_queue(kQueueDepth));
+  next_sequence_.store(next_sequence.value);
+  reserved_until_ = reserved_until.value;
+  journal_ = std::move(journal);
+  next_journal_id_ = next_journal_id;
+  on_work_ = std::move(on_work);
+  return {};
+}
+
+void Committer::wait(PendingWrite& write) {
+  while (write.state.load(std::memory_order_acquire) != PendingWrite::kDone) {
+    if (commit_mutex_.try_lock()) {
+      const std::unique_lock lock(commit_mutex_, std::adopt_lock);
+      group_.clear();
+      queue_.take(group_, kGroupRowsMax);
+      if (!group_.empty()) commit_group();
+    }
+    // After the unlock, so that the one woken finds the lock free; a write queued while we committed
+    // either took the lock itself or is seen here.
+    queue_.wake_next();
+    int seen = write.state.load(std::memory_order_acquire);
+    if (seen == PendingWrite::kQueued) write.state.wait(PendingWrite::kQueued, std::memory_order_acquire);
+    seen = PendingWrite::kMayLead;
+    write.state.compare_exchange_strong(seen, PendingWrite::kQueued, std::memory_order_acq_rel);
+  }
+}
+
+bool Committer::step() {
+  bool worked = false;
+  {
+    const std::lock_guard lock(commit_mutex_);
+    group_.clear();
+    queue_.take(group_, kGroupRowsMax);
+    worked = !group_.empty();
+    if (worked) commit_group();
+  }
+  queue_.wake_next();
+  return worked;
+}
+
+void Committer::commit_group() {
+  runs_.clear();
+  changes_.clear();
+  change_of_hash_.clear();
+  extra_syncs_.clear();
+  operations_.clear();
+  journal_rows_.clear();
+  journal_error_.reset();
+  rescue_error_.reset();
+  journal_sync_ = false;
+  last_commit_.fetch_add(1, std::memory_order_acq_rel);
+
+  std::size_t rows = 0;
+  for (const auto* write : group_) rows += write->rows.size();
+  const auto reserved = shut_ ? Result<void>(fail(ErrorCode::kClosed, "the store is closed")) : reserve_sequences(rows);
+  for (auto* write : group_) {
+    write->commit = last_commit();
+    if (!reserved) {
+      write->error = reserved.error();
+    } else {
+      plan(*write);
+    }
+  }
+  submit_operations();
+  await_writes();
+  publish();
+  finish(false);
+  await_syncs();
+  finish_syncs();
+  finish(true);
+  add(context_.counters.commits);
+  add(context_.counters.commit_rows, rows);
+}
+
+Result<void> Committer::reserve_sequences(std::size_t count) {
+  const std::uint64_t next = next_sequence_.load(std::memory_order_relaxed);
+  if (next + count <= reserved_until_) return {};
+  const std::uint64_t until = next + count + kSequenceBlock;
+  if (until > kSequenceMax) return fail(ErrorCode::kLimit, "the store's 2^48 sequences are used up");
+  const std::array<format::Edit, 1> edits = {format::ReserveSequences{Sequence(until)}};
+  VECTOLITH_TRY(context_.manifest.commit(edits));
+  reserved_until_ = until;
+  return {};
+}
+
+void Committer::submit_operations() {
+  for (auto& run : runs_) append_operations(run, operations_);
+  journal_operation_ = operations_.size();
+  journal_buffers_.clear();
+  if (!journal_rows_.empty()) {
+    append_buffer(journal_buffers_, std::as_bytes(std::span(journal_rows_)));
+    IoOperation write;
+    write.kind = IoOperation::Kind::kWrite;
+    write.file = &journal_->file();
+    write.offset = format::kJournalHeaderBytes + std::uint64_t{journal_first_row_} * sizeof(format::JournalRow);
+    write.buffers = journal_buffers_;
+    write.linked = journal_sync_;
+    operations_.push_back(write);
+  }
+  const auto add_sync = [&](File& file) {
+    IoOperation sync;
+    sync.kind = IoOperation::Kind::kDataSync;
+    sync.file = &file;
+    operations_.push_back(sync);
+  };
+  if (journal_sync_) add_sync(journal_->file());
+  for (const auto& segment : extra_syncs_) add_sync(segment->file());
+  if (operations_.empty()) return;
+  // A broken queue marks every operation done with an error: await_writes and await_syncs see it there.
+  (void)io_->submit(operations_);
+}
+
+void Committer::await_writes() {
+  for (auto& operation : operations_) {
+    if (operation.kind == IoOperation::Kind::kWrite) (void)io_->wait(operation);
+  }
+  for (auto& run : runs_) {
+    for (std::size_t i = 0; i < run.write_operations && !run.error; ++i) {
+      const auto& operation = operations_[run.first_operation + i];
+      if (operation.error != 0) run.error = operation_error(operation);
+    }
+  }
+  if (!journal_rows_.empty() && operations_[journal_operation_].error != 0) {
+    journal_error_ = operation_error(operations_[journal_operation_]);
+  }
+}
+
+void Committer::await_syncs() {
+  for (auto& operation : operations_) {
+    if (operation.kind == IoOperation::Kind::kDataSync) (void)io_->wait(operation);
+  }
+}
+
+void Committer::finish_syncs() {
+  double synced_bytes = 0;
+  std::vector<std::pair<std::shared_ptr<Segment>, Error>> failed;
+  const auto settle = [&](const std::shared_ptr<Segment>& segment, std::uint32_t rows, const IoOperation& sync) {
+    if (sync.error != 0) {
+      failed.emplace_back(segment, operation_error(sync));
+      return;
+    }
+    segment->set_rows_durable(rows);
+    std::erase(dirty_, segment);
+    if (std::ranges::find(witnessed_, segment) == witnessed_.end()) witnessed_.push_back(segment);
+  };
+  bool any_sync = false;
+  for (auto& run : runs_) {
+    if (run.error || !run.needs_sync) continue;
+    any_sync = true;
+    synced_bytes += static_cast<double>(run.next_row - run.first_row) * run.segment->header().row_bytes;
+    settle(run.segment, run.next_row, operations_[run.first_operation + run.write_operations]);
+  }
+  std::size_t next = journal_operation_ + (journal_rows_.empty() ? 0 : 1);
+  if (journal_sync_) {
+    const auto& sync = operations_[next++];
+    if (sync.error == 0) {
+      journal_->set_rows_durable(journal_->next_row());
+    } else if (!journal_error_) {
+      journal_error_ = operation_error(sync);
+    }
+  }
+  for (const auto& segment : extra_syncs_) settle(segment, segment->rows(), operations_[next++]);
+  if (any_sync) {
+    bytes_per_sync_ = 0.95 * bytes_per_sync_ + 0.05 * std::min(synced_bytes, 4 * kSmallCommitBytes);
+    small_commits_.store(bytes_per_sync_ < kSmallCommitBytes, std::memory_order_relaxed);
+  }
+  // A journal that failed cannot be trusted with deaths any more, and deaths have no other place.
+  if (journal_error_) context_.fail_store(*journal_error_);
+  for (auto& run : runs_) {
+    if (run.error) failed.emplace_back(run.segment, *run.error);
+  }
+  for (const auto& [segment, error] : failed) {
+    const auto family = context_.family_list();
+    const auto owner = std::ranges::find_if(family, [&](const auto& f) { return f->id == segment->header().family_id; });
+    if (owner == family.end()) continue;
+    if (auto rescued = rescue(**owner, segment, error); !rescued) rescue_error_ = std::move(rescued).error();
+  }
+  if (dirty_.empty() && !journal_->is_dirty()) durable_commit_.store(last_commit(), std::memory_order_release);
+}
+
+void Committer::finish(bool durable) {
+  for (auto*& write : group_) {
+    if (write == nullptr) continue;
+    for (std::size_t i = 0; i < runs_.size() && !write->error; ++i) {
+      if ((write->runs & run_bit(i)) != 0) write->error = runs_[i].error;
+    }
+    if (write->kind != PendingWrite::Kind::kPut && journal_error_ && !write->error) write->error = journal_error_;
+    const bool waits_for_barrier = write->level == Durability::kDurable && !write->error;
+    if (waits_for_barrier && !durable) continue;
+    // Rows that could not be saved may be anybody's: no write of this group is called durable.
+    if (durable && rescue_error_ && !write->error) write->error = rescue_error_;
+    complete(*std::exchange(write, nullptr));
+  }
+}
+
+std::vector<SealJob> Committer::take_seal_jobs() {
+  const std::lock_guard lock(seal_mutex_);
+  return std::exchange(seal_jobs_, {});
+}
+
+void Committer::queue_seal(SealJob job) {
+  {
+    const std::lock_guard lock(seal_mutex_);
+    seal_jobs_.push_back(std::move(job));
+  }
+  if (on_work_) on_work_();
+}
+
+void Committer::note_durable(const std::shared_ptr<Segment>& segment) {
+  std::erase(dirty_, segment);
+  if (dirty_.empty() && !journal_->is_dirty()) durable_commit_.store(last_commit(), std::memory_order_release);
+}
+
+void Committer::forget_family(const FamilyState& family) {
+  const auto belongs = [&](const std::shared_ptr<Segment>& segment) { return segment->header().family_id == family.id; };
+  std::erase_if(dirty_, belongs);
+  std::erase_if(witnessed_, belongs);
+  const std::lock_guard lock(seal_mutex_);
+  std::erase_if(seal_jobs_, [&](const SealJob& job) { return job.family->id == family.id; });
+}
+
+void Committer::write_witness() {
+  constexpr std::uint32_t kJournalReserveRows = 4'096;
+  for (const auto& segment : witnessed_) {
+    if (journal_->rows_free() <= kJournalReserveRows) break;
+    auto row = format::JournalRow::watermark(segment->id(), segment->rows_durable(), next_sequence(), context_.manifest.version());
+    const auto offset = journal_->place(row);
+    // A witness helps recovery to tell damage from a tail; losing one loses no data, so it has no
+    // barrier and no error of its own.
+    (void)journal_->file().write_at(offset, std::as_bytes(std::span(&row, 1)));
+  }
+  witnessed_.clear();
+}
+
+}  // namespace vectolith::engine

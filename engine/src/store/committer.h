@@ -1,0 +1,163 @@
+/// @file
+/// Group commit: takes what is queued, gives it rows and sequences, writes, syncs, publishes.
+#pragma once
+
+#include <atomic>
+#include <cstdint>
+#include <functional>
+#include <memory>
+#include <mutex>
+#include <unordered_map>
+#include <utility>
+#include <vector>
+
+#include <vectolith/format/manifest.h>
+
+#include "log/journal.h"
+#include "store/commit_plan.h"
+#include "store/commit_queue.h"
+#include "store/segment_factory.h"
+#include "store/store_context.h"
+
+namespace vectolith::engine {
+
+/// A segment that will take no more rows and waits for its footer.
+struct SealJob {
+  std::shared_ptr<FamilyState> family;
+  std::shared_ptr<Segment> segment;
+};
+
+/// Turns queued writes into durable rows. One commit runs at a time; whoever waits for a write runs
+/// it if nobody does (`step` needs no thread of its own), so one thread can simulate all.
+///
+/// Order in a commit: rows and sequences are given in queue order; the writes complete; the rows
+/// become visible and kBuffered writes are acknowledged; the barriers complete; kDurable ones are.
+class Committer {
+ public:
+  Committer(StoreContext& context, SegmentFactory& factory) : context_(context), factory_(factory) {}
+
+  /// Takes over what open prepared. `on_work` is told when a seal or a prepared segment is wanted.
+  Result<void> start(Sequence next_sequence, Sequence reserved_until, std::unique_ptr<Journal> journal,
+                     std::uint64_t next_journal_id, std::function<void()> on_work);
+
+  /// Queues a write. Threads: any.
+  void submit(PendingWrite& write) { queue_.push(write); }
+  /// Returns when the write is done, leading commits as needed.
+  void wait(PendingWrite& write);
+  /// Runs one commit over what is queued; false if nothing was.
+  bool step();
+  [[nodiscard]] std::size_t queued() const { return queue_.size(); }
+
+  /// Holds the lock under which rows are placed and published, and which guards what is marked
+  /// [committer]. Its end wakes a write that came meanwhile and found nobody to lead it.
+  class Lock {
+   public:
+    explicit Lock(Committer& committer) : committer_(committer) { committer_.commit_mutex_.lock(); }
+    Lock(const Lock&) = delete;
+    Lock& operator=(const Lock&) = delete;
+    ~Lock() {
+      committer_.commit_mutex_.unlock();
+      committer_.queue_.wake_next();
+    }
+
+   private:
+    Committer& committer_;
+  };
+  /// Number of the last commit; everything up to `durable_commit` is on the medium.
+  [[nodiscard]] std::uint64_t last_commit() const noexcept { return last_commit_.load(std::memory_order_acquire); }
+  [[nodiscard]] std::uint64_t durable_commit() const noexcept { return durable_commit_.load(std::memory_order_acquire); }
+  /// The sequence that the next row gets.
+  [[nodiscard]] Sequence next_sequence() const noexcept { return Sequence(next_sequence_.load(std::memory_order_acquire)); }
+
+  /// Takes the segments that wait for their footer. Threads: any.
+  std::vector<SealJob> take_seal_jobs();
+  void queue_seal(SealJob job);
+  /// A seal made the segment durable. Needs the commit lock.
+  void note_durable(const std::shared_ptr<Segment>& segment);
+  /// Refuses every later write with kClosed. Needs the commit lock.
+  void shut() noexcept { shut_ = true; }
+  /// Copies the rows of a segment whose sync failed, and that are acknowledged, into a new one; the
+  /// old one is frozen at its durable rows. Needs the commit lock.
+  /// Errors: the store is then read-only and the rows that could not be saved are counted as lost.
+  Result<void> rescue(FamilyState& family, const std::shared_ptr<Segment>& segment, const Error& cause);
+  /// Writes watermark rows for segments that became durable since the last witness. Needs the commit lock.
+  void write_witness();
+  [[nodiscard]] Journal& journal() noexcept { return *journal_; }
+  /// True if commits were small lately: then prepared segments are worth zeroing.
+  [[nodiscard]] bool commits_are_small() const noexcept { return small_commits_.load(std::memory_order_relaxed); }
+  /// Forgets everything about a family that was dropped. Needs the commit lock.
+  void forget_family(const FamilyState& family);
+
+ private:
+  void commit_group();
+  Result<void> reserve_sequences(std::size_t count);
+  void plan(PendingWrite& write);
+  Result<void> plan_put(PendingWrite& write);
+  Result<void> plan_erase(PendingWrite& write);
+  void plan_sync(PendingWrite& write);
+  void existing_row(PendingWrite& write, std::uint32_t item, Location at);
+  void place_vectors(PendingWrite& write, std::span<const std::uint32_t> items, std::size_t run);
+  void place_record(PendingWrite& write, std::size_t run);
+  Result<std::size_t> run_for(FamilyState& family, std::uint32_t rows);
+  Result<void> roll_segment(FamilyState& family, std::uint32_t rows);
+  Result<std::shared_ptr<Segment>> next_segment(FamilyState& family, std::uint32_t rows);
+  Result<void> ensure_journal_row();
+  const PlannedChange* planned_change(const PendingWrite& write, std::uint32_t item) const;
+  void note_change(PlannedChange change, std::uint64_t hash);
+  void want_sync(const std::shared_ptr<Segment>& segment);
+
+  void submit_operations();
+  void await_writes();
+  void await_syncs();
+  void publish();
+  void publish_put(const PlannedChange& change);
+  void publish_erase(const PlannedChange& change);
+  void finish(bool durable);
+  void finish_syncs();
+  Result<void> commit_large_batch(PendingWrite& write, std::span<const std::uint32_t> items);
+  Result<void> write_large_chunk(PendingWrite& write, std::span<const std::uint32_t> items, Segment& segment);
+  Result<void> publish_large_chunk(PendingWrite& write, std::span<const std::uint32_t> items,
+                                   const std::shared_ptr<Segment>& segment);
+  format::MetaRow make_meta(const PendingWrite& write, std::uint32_t item, const Segment& segment, std::uint32_t row,
+                            Sequence sequence, std::uint16_t lag) const;
+
+  StoreContext& context_;
+  SegmentFactory& factory_;
+  CommitQueue queue_;
+  std::mutex commit_mutex_;
+  std::function<void()> on_work_;
+
+  // All below: [commit_mutex_], unless atomic.
+  std::unique_ptr<IoQueue> io_;
+  std::unique_ptr<Journal> journal_;
+  std::uint64_t next_journal_id_ = 1;
+  std::atomic<std::uint64_t> next_sequence_{1};
+  std::uint64_t reserved_until_ = 1;
+  std::atomic<std::uint64_t> last_commit_{0};
+  std::atomic<std::uint64_t> durable_commit_{0};
+  std::atomic<bool> small_commits_{false};
+  bool shut_ = false;
+  double bytes_per_sync_ = 1e9;  ///< Moving average.
+  std::vector<std::shared_ptr<Segment>> dirty_;      ///< Have rows that no barrier covered.
+  std::vector<std::shared_ptr<Segment>> witnessed_;  ///< Became durable since the last witness.
+
+  // Scratch of the commit that runs.
+  std::vector<PendingWrite*> group_;
+  std::vector<CommitRun> runs_;
+  std::vector<PlannedChange> changes_;
+  std::unordered_multimap<std::uint64_t, std::size_t> change_of_hash_;
+  std::vector<std::shared_ptr<Segment>> extra_syncs_;  ///< Segments without new rows that need a barrier.
+  std::vector<IoOperation> operations_;
+  std::vector<format::JournalRow> journal_rows_;
+  std::vector<IoOperation::Buffer> journal_buffers_;
+  std::uint32_t journal_first_row_ = 0;
+  bool journal_sync_ = false;
+  std::size_t journal_operation_ = 0;
+  std::optional<Error> journal_error_;
+  std::optional<Error> rescue_error_;
+
+  std::mutex seal_mutex_;
+  std::vector<SealJob> seal_jobs_;  ///< [seal_mutex_]
+};
+
+}  // namespace vectolith::engine

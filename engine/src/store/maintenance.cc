@@ -1,0 +1,77 @@
+/// @file
+/// The steps of background work.
+#include "store/maintenance.h"
+
+#include <utility>
+
+namespace vectolith::engine {
+namespace {
+
+constexpr std::chrono::milliseconds kIdle{100};
+
+}  // namespace
+
+std::chrono::nanoseconds Maintenance::step() {
+  prepare_segments();
+  (void)seal_all();
+  context_.epochs.collect();
+  witness_when_idle();
+  return kIdle;
+}
+
+Result<void> Maintenance::seal_all() {
+  std::optional<Error> first;
+  for (auto& job : committer_.take_seal_jobs()) {
+    prepare_segments();  // A writer may run out of rows while many footers are written.
+    if (auto sealed = seal(job); !sealed && !first) first = std::move(sealed).error();
+  }
+  if (first) return std::unexpected(std::move(*first));
+  return {};
+}
+
+Result<void> Maintenance::seal(const SealJob& job) {
+  bool sync_failed = false;
+  auto sealed = factory_.seal(*job.segment, sync_failed);
+  if (sealed) {
+    const Committer::Lock lock(committer_);
+    committer_.note_durable(job.segment);
+    return {};
+  }
+  if (!sync_failed) {
+    // Unsealed is not unsafe: the rows are durable, and the next open freezes and seals the file.
+    context_.report(Event::Kind::kSegmentPoisoned, "a segment could not be sealed", sealed.error());
+    return sealed;
+  }
+  const Committer::Lock lock(committer_);
+  return committer_.rescue(*job.family, job.segment, sealed.error());
+}
+
+void Maintenance::prepare_segments() {
+  for (const auto& family : context_.family_list()) {
+    if (family->wants_prepared.load() && !family->dropped.load() && !context_.is_read_only()) prepare(*family);
+  }
+}
+
+void Maintenance::prepare(FamilyState& family) {
+  const std::lock_guard lock(family.prepare_mutex);
+  if (family.prepared != nullptr || family.dropped.load()) return;
+  const auto bytes = family.next_segment_bytes.load(std::memory_order_relaxed);
+  // Blocks written before take a barrier in half the time of fallocated ones, but cost a write of
+  // their own: worth it where commits are small, a waste where whole segments stream in.
+  auto made = factory_.create_active(family, bytes, committer_.commits_are_small());
+  if (made) {
+    family.prepared = std::move(*made);
+    family.wants_prepared.store(false);
+  }
+}
+
+void Maintenance::witness_when_idle() {
+  const std::uint64_t now = committer_.last_commit();
+  const bool idle = std::exchange(last_seen_commit_, now) == now;
+  if (!idle || witnessed_commit_ == now) return;
+  const Committer::Lock lock(committer_);
+  committer_.write_witness();
+  witnessed_commit_ = now;
+}
+
+}  // namespace vectolith::engine

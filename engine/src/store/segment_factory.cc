@@ -1,0 +1,151 @@
+/// @file
+/// Sizing, creating and sealing segments.
+#include "store/segment_factory.h"
+
+#include <algorithm>
+#include <array>
+#include <set>
+#include <utility>
+#include <vector>
+
+#include <vectolith/format/bytes.h>
+#include <vectolith/format/file_name.h>
+
+#include "segment/sealing.h"
+
+namespace vectolith::engine {
+namespace {
+
+constexpr std::uint64_t kUsefulRowsMin = 16;
+constexpr std::uint64_t kOverheadBytes = 256 * 1'024;  // Header, meta, alignment and footer of a small file.
+
+void set_geometry(format::SegmentHeader& header, const format::SegmentGeometry& geometry) {
+  header.row_bytes = geometry.row_bytes;
+  header.row_capacity = geometry.row_capacity;
+  header.meta_offset = geometry.meta_offset;
+  header.meta_bytes = geometry.meta_bytes;
+  header.matrix_offset = geometry.matrix_offset;
+  header.matrix_bytes = geometry.matrix_bytes;
+  header.footer_offset = geometry.footer_offset;
+  header.footer_bytes = geometry.footer_bytes;
+  header.file_bytes = geometry.file_bytes;
+}
+
+}  // namespace
+
+Result<format::SegmentGeometry> SegmentFactory::geometry(const FamilyState& family, std::uint64_t file_bytes) const {
+  const std::uint64_t useful = format::align_up(kOverheadBytes + kUsefulRowsMin * (family.row_bytes + 64ULL), 65'536);
+  const std::uint64_t bytes = std::max(file_bytes, family.holds_records() ? format::kMatrixAlignedFileBytesMin : useful);
+  return family.holds_records() ? format::record_geometry(bytes) : format::vector_geometry(bytes, family.row_bytes);
+}
+
+format::SegmentHeader SegmentFactory::header(const FamilyState& family, const format::SegmentGeometry& geometry) {
+  format::SegmentHeader header;
+  header.kind = family.kind;
+  header.store_uuid = context_.store_uuid;
+  header.segment_uuid = context_.random_uuid();
+  header.segment_id = SegmentId(next_segment_.fetch_add(1));
+  header.family_id = family.id;
+  header.created_at_s = context_.environment->wall_clock_ms() / 1'000;
+  header.manifest_version = context_.manifest.version();
+  if (!family.holds_records()) {
+    header.dim = family.spec.dim;
+    header.dtype = family.spec.dtype;
+    header.metric = family.spec.metric;
+    header.unit_norm = family.spec.unit_norm ? 1 : 0;
+    header.fingerprint = family.fingerprint;
+    const auto spec = format::encode_model_spec(family.spec);
+    header.spec_bytes = static_cast<std::uint32_t>(spec.size());
+    std::ranges::copy(spec, header.spec.begin());
+  }
+  set_geometry(header, geometry);
+  return header;
+}
+
+Result<std::shared_ptr<Segment>> SegmentFactory::create(const FamilyState& family, std::uint64_t file_bytes,
+                                                        bool prewrite) {
+  while (true) {
+    VECTOLITH_TRY_ASSIGN(const auto shape, geometry(family, file_bytes));
+    auto segment = Segment::create(*context_.environment, *context_.directory, header(family, shape), prewrite);
+    if (segment) {
+      VECTOLITH_TRY((*segment)->map());
+      return segment;
+    }
+    const bool smaller_may_fit = segment.error().code() == ErrorCode::kNoSpace && shape.file_bytes > (2ULL << 20);
+    if (!smaller_may_fit) return segment;
+    file_bytes = shape.file_bytes / 2;
+  }
+}
+
+Result<std::shared_ptr<Segment>> SegmentFactory::create_active(const FamilyState& family, std::uint64_t file_bytes,
+                                                               bool prewrite) {
+  VECTOLITH_TRY_ASSIGN(auto segment, create(family, file_bytes, prewrite));
+  const std::array<format::Edit, 1> edits = {add_edit(*segment)};
+  if (auto added = context_.manifest.commit(edits); !added) {
+    // After an I/O error the edit may be on the medium all the same: then the file stays, as an orphan.
+    if (added.error().code() == ErrorCode::kNoSpace) remove_file(*segment);
+    return std::unexpected(std::move(added).error());
+  }
+  return segment;
+}
+
+format::AddSegment SegmentFactory::add_edit(const Segment& segment) {
+  const auto& header = segment.header();
+  return {.segment = header.segment_id, .family = header.family_id, .uuid = header.segment_uuid, .file_bytes = header.file_bytes};
+}
+
+Result<format::SegmentFooter> SegmentFactory::footer_of(const Segment& segment) const {
+  std::set<std::pair<std::uint16_t, std::uint32_t>> used;
+  const auto use = [&](format::InternedEntry::Table table, std::uint32_t id) {
+    if (id != 0) used.emplace(static_cast<std::uint16_t>(table), id);
+  };
+  VECTOLITH_TRY(for_each_row(segment, segment.rows(), [&](std::uint32_t row) {
+    use(format::InternedEntry::Table::kScope, segment.key(row).scope.value);
+    use(format::InternedEntry::Table::kChunker, segment.key(row).chunker.value);
+    if (!segment.holds_records()) use(format::InternedEntry::Table::kBuild, segment.meta(row).build().value);
+  }));
+  std::vector<format::InternedEntry> interned;
+  context_.manifest.read([&](const ManifestState& state) {
+    for (const auto& entry : state.interned()) {
+      if (used.contains({static_cast<std::uint16_t>(entry.table), entry.id})) interned.push_back(entry);
+    }
+    return 0;
+  });
+  return build_footer(segment, std::move(interned));
+}
+
+format::SealSegment SegmentFactory::seal_edit(const Segment& segment, const format::SegmentFooter& footer) {
+  return {.segment = segment.id(),
+          .row_count = footer.row_count,
+          .first_sequence = footer.first_sequence,
+          .last_sequence = footer.last_sequence,
+          .invalid = segment.invalid};
+}
+
+Result<void> SegmentFactory::seal(Segment& segment, bool& sync_failed) {
+  sync_failed = false;
+  const std::uint32_t rows = segment.rows();
+  if (segment.rows_durable() < rows) {
+    if (auto synced = segment.file().data_sync(); !synced) {
+      sync_failed = true;
+      return synced;
+    }
+    segment.set_rows_durable(rows);
+  }
+  VECTOLITH_TRY_ASSIGN(const auto footer, footer_of(segment));
+  VECTOLITH_TRY(write_footer(segment, footer));
+  return context_.manifest.commit_with(
+      [&](const ManifestState& state) {
+        std::vector<format::Edit> edits;
+        // The family may have been dropped, and the segment with it, while its footer was written.
+        if (state.segments().contains(segment.id())) edits.emplace_back(seal_edit(segment, footer));
+        return edits;
+      },
+      true);
+}
+
+void SegmentFactory::remove_file(const Segment& segment) {
+  (void)context_.directory->unlink(format::segment_name(segment.id()));
+}
+
+}  // namespace vectolith::engine

@@ -1,0 +1,125 @@
+/// @file
+/// Shared state of an open store: families made, events told, failures remembered.
+#include "store/store_context.h"
+
+#include <array>
+#include <bit>
+#include <unordered_map>
+#include <utility>
+
+#include <vectolith/format/bytes.h>
+
+namespace vectolith::engine {
+namespace {
+
+/// Index memory from the environment's pages.
+class EnvironmentPages final : public PageSource {
+ public:
+  explicit EnvironmentPages(Environment& environment) : environment_(environment) {}
+  void* allocate(std::size_t bytes) override {
+    auto pages = environment_.allocate_pages(bytes);
+    if (!pages) return nullptr;
+    void* memory = (*pages)->bytes().data();
+    const std::lock_guard lock(mutex_);
+    held_.emplace(memory, std::move(*pages));
+    return memory;
+  }
+  void release(void* memory, std::size_t /*bytes*/) noexcept override {
+    const std::lock_guard lock(mutex_);
+    held_.erase(memory);
+  }
+
+ private:
+  Environment& environment_;
+  std::mutex mutex_;
+  std::unordered_map<void*, std::unique_ptr<Pages>> held_;
+};
+
+format::KeyHasher make_hasher(Environment& environment) {
+  std::array<std::byte, format::KeyHasher::kSecretBytes> secret;
+  environment.fill_random(secret);
+  return format::KeyHasher(secret);
+}
+
+}  // namespace
+
+StoreContext::StoreContext(Options opened_with, std::string store_path, std::shared_ptr<Environment> os)
+    : options(std::move(opened_with)),
+      path(std::move(store_path)),
+      environment(std::move(os)),
+      page_source(std::make_unique<EnvironmentPages>(*environment)),
+      epochs([env = environment] { return env->barrier_all_threads(); }),
+      hasher(make_hasher(*environment)) {}
+
+Uuid StoreContext::random_uuid() const {
+  Uuid uuid;
+  environment->fill_random(uuid.bytes);
+  return uuid;
+}
+
+std::uint32_t StoreContext::index_shards() const noexcept {
+  return std::min(std::bit_ceil(std::max(environment->cores(), 1U) * 4), Index::kShardsMax);
+}
+
+Result<std::shared_ptr<FamilyState>> StoreContext::make_family(const FamilyEntry& entry, std::uint64_t rows_expected) {
+  auto family = std::make_shared<FamilyState>();
+  family->id = entry.id;
+  family->kind = entry.kind;
+  family->name = entry.name;
+  family->row_bytes = 64;
+  if (entry.kind == format::SegmentKind::kVector) {
+    if (!entry.spec) return fail(ErrorCode::kCorruption, "family '" + entry.name + "' has no model spec; run 'vectolith fsck'");
+    family->spec = *entry.spec;
+    family->fingerprint = format::fingerprint(*entry.spec);
+    family->row_bytes = entry.spec->vector_bytes();
+  }
+  family->segment_bytes_target = entry.segment_bytes_target;
+  family->next_segment_bytes.store(std::min(options.segment_bytes_initial, entry.segment_bytes_target));
+  const auto shape = entry.kind == format::SegmentKind::kVector
+                         ? format::vector_geometry(entry.segment_bytes_target, family->row_bytes)
+                         : format::record_geometry(entry.segment_bytes_target);
+  family->rows_per_segment = shape ? shape->row_capacity : 1;
+  VECTOLITH_TRY_ASSIGN(family->index, Index::create({.shards = index_shards(), .expected_rows = rows_expected}, epochs, *page_source));
+  return family;
+}
+
+std::vector<std::shared_ptr<FamilyState>> StoreContext::family_list() const {
+  const std::shared_lock lock(families_mutex);
+  std::vector<std::shared_ptr<FamilyState>> list;
+  list.reserve(families.size());
+  for (const auto& [id, family] : families) list.push_back(family);
+  return list;
+}
+
+void StoreContext::report(Event::Kind kind, std::string message, std::optional<Error> error) const {
+  if (options.on_event) options.on_event({.kind = kind, .message = std::move(message), .error = std::move(error)});
+}
+
+void StoreContext::fail_store(const Error& cause) {
+  {
+    const std::lock_guard lock(failure_mutex_);
+    if (failure_) return;
+    failure_ = cause;
+  }
+  read_only_.store(true, std::memory_order_release);
+  report(Event::Kind::kReadOnly, "the store is read-only from now on", cause);
+}
+
+Result<void> StoreContext::check_open() const {
+  if (closed.load(std::memory_order_acquire)) [[unlikely]] return fail(ErrorCode::kClosed, "the store is closed");
+  return {};
+}
+
+Result<void> StoreContext::check_writable() const {
+  VECTOLITH_TRY(check_open());
+  if (options.read_only) return fail(ErrorCode::kReadOnly, "the store was opened read-only");
+  return check_not_failed();
+}
+
+Result<void> StoreContext::check_not_failed() const {
+  if (!is_read_only()) [[likely]] return {};
+  const std::lock_guard lock(failure_mutex_);
+  return std::unexpected(Error(ErrorCode::kReadOnly, "the store is read-only since: " + failure_->to_string()));
+}
+
+}  // namespace vectolith::engine

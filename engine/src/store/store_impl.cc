@@ -1,0 +1,207 @@
+/// @file
+/// Opening, creating and closing a store.
+#include "store/store_impl.h"
+
+#include <algorithm>
+#include <array>
+#include <utility>
+
+#include <vectolith/format/file_name.h>
+#include <vectolith/format/superblock.h>
+
+#include "segment/sealing.h"
+
+namespace vectolith::engine {
+namespace {
+
+constexpr std::chrono::milliseconds kFlusherIdle{60'000};
+
+Result<std::shared_ptr<Environment>> environment_for(const Options& options) {
+  if (options.environment != nullptr) return options.environment;
+  const auto choice = options.io == IoChoice::kAuto    ? BackendChoice::kAuto
+                      : options.io == IoChoice::kUring ? BackendChoice::kUring
+                                                       : BackendChoice::kSync;
+  VECTOLITH_TRY_ASSIGN(auto made, make_environment(choice));
+  return std::shared_ptr<Environment>(std::move(made));
+}
+
+Result<void> check_options(const Options& options) {
+  const auto outside = [](std::uint64_t bytes) { return bytes < format::kSegmentFileBytesMin || bytes > (256ULL << 20); };
+  if (outside(options.segment_bytes_target)) {
+    return fail(ErrorCode::kInvalidArgument, "segment_bytes_target must lie between 64 KiB and 256 MiB");
+  }
+  if (outside(options.segment_bytes_initial)) {
+    return fail(ErrorCode::kInvalidArgument, "segment_bytes_initial must lie between 64 KiB and 256 MiB");
+  }
+  return {};
+}
+
+}  // namespace
+
+StoreImpl::StoreImpl(const std::string& path, const Options& options, std::shared_ptr<Environment> environment)
+    : context_(options, path, std::move(environment)),
+      factory_(context_),
+      committer_(context_, factory_),
+      maintenance_(context_, factory_, committer_) {}
+
+StoreImpl::~StoreImpl() { (void)close(); }
+
+Result<std::shared_ptr<StoreImpl>> StoreImpl::open(const std::string& path, const Options& options, bool must_create) {
+  VECTOLITH_TRY(check_options(options));
+  VECTOLITH_TRY_ASSIGN(auto environment, environment_for(options));
+  std::shared_ptr<StoreImpl> store(new StoreImpl(path, options, std::move(environment)));
+  if (auto started = store->start(must_create); !started) {
+    store->context_.closed.store(true);
+    return std::unexpected(std::move(started).error());
+  }
+  return store;
+}
+
+Result<void> StoreImpl::start(bool must_create) {
+  auto& environment = *context_.environment;
+  const std::uint64_t began = environment.steady_ns();
+  if (!environment.fallback_reason().empty()) {
+    context_.report(Event::Kind::kIoFallback, std::string(environment.fallback_reason()));
+  }
+  const bool may_create = must_create || (context_.options.create_if_missing && !context_.options.read_only);
+  VECTOLITH_TRY_ASSIGN(context_.directory, environment.open_directory(context_.path, may_create));
+  VECTOLITH_TRY_ASSIGN(const auto names, context_.directory->list());
+  const bool exists = std::ranges::find(names, format::kSuperblockName) != names.end();
+  if (exists && must_create) return std::unexpected(Error(ErrorCode::kExists, "there is a store already").with_file(context_.path));
+  if (!exists) {
+    // A creation that a crash cut short left files of ours, but no superblock: it is begun anew.
+    const bool only_ours = std::ranges::all_of(names, [](const std::string& name) { return format::parse_name(name).has_value(); });
+    if (!may_create || !only_ours) {
+      return std::unexpected(Error(ErrorCode::kNotAStore, may_create ? "the directory is not empty and holds no store"
+                                                                     : "the directory holds no vectolith store")
+                                 .with_file(context_.path));
+    }
+  }
+  if (!context_.options.read_only) VECTOLITH_TRY(lock_store());
+  if (!exists) VECTOLITH_TRY(create_files());
+  VECTOLITH_TRY(read_superblock());
+
+  VECTOLITH_TRY_ASSIGN(auto log, ManifestLog::open(environment, *context_.directory, context_.store_uuid,
+                                                   context_.options.read_only, context_.options.lock_timeout));
+  ManifestLog& manifest = *log;
+  context_.manifest.set(std::move(log));
+  context_.manifest.refresh_version();
+  const bool was_clean = manifest.state().clean_close().has_value();
+  Recovery recovery(context_, factory_, manifest);
+  VECTOLITH_TRY_ASSIGN(auto recovered, recovery.run());
+  context_.manifest.refresh_version();
+  if (!was_clean && context_.counters.recovered_rows.load() > 0) {
+    context_.report(Event::Kind::kRecovered, "the store was not closed cleanly; " +
+                                                 std::to_string(context_.counters.recovered_rows.load()) + " rows of unsealed segments were recovered");
+  }
+  if (!context_.options.read_only) {
+    for (auto& job : recovered.seal_jobs) committer_.queue_seal(std::move(job));
+    VECTOLITH_TRY(committer_.start(recovered.next_sequence, recovered.reserved_until, std::move(recovered.journal),
+                                   recovered.next_journal_id, [this] {
+                                     if (maintainer_ != nullptr) maintainer_->notify();
+                                   }));
+    flusher_ = environment.start_worker("vl-flush", [this]() -> std::chrono::nanoseconds {
+      return committer_.step() ? std::chrono::nanoseconds(0) : std::chrono::nanoseconds(kFlusherIdle);
+    });
+    maintainer_ = environment.start_worker("vl-maintain", [this] { return maintenance_.step(); });
+  }
+  open_ns_ = environment.steady_ns() - began;
+  return {};
+}
+
+Result<void> StoreImpl::lock_store() {
+  VECTOLITH_TRY_ASSIGN(context_.lock_file, context_.directory->open(format::kLockName, OpenMode::kOpenOrCreate));
+  VECTOLITH_TRY_ASSIGN(const bool locked, context_.lock_file->try_lock(LockMode::kExclusive));
+  if (!locked) {
+    return std::unexpected(Error(ErrorCode::kLocked, "another process has the store open").with_file(context_.lock_file->path()));
+  }
+  return {};
+}
+
+Result<void> StoreImpl::create_files() {
+  auto& directory = *context_.directory;
+  VECTOLITH_TRY_ASSIGN(const auto names, directory.list());
+  for (const auto& name : names) {
+    if (name != format::kLockName) VECTOLITH_TRY(directory.unlink(name));
+  }
+  format::Superblock superblock;
+  superblock.store_uuid = context_.random_uuid();
+  superblock.created_at_s = context_.environment->wall_clock_ms() / 1'000;
+  VECTOLITH_TRY(ManifestLog::create(*context_.environment, directory, superblock.store_uuid, {}));
+  const std::string temporary = "STORE.tmp";
+  {
+    VECTOLITH_TRY_ASSIGN(auto file, directory.open(temporary, OpenMode::kOpenOrCreate));
+    VECTOLITH_TRY(file->write_at(0, format::encode_superblock(superblock)));
+    VECTOLITH_TRY(file->data_sync());
+  }
+  // The superblock's name is what makes a directory a store: it comes last, whole, and durable.
+  VECTOLITH_TRY(directory.rename(temporary, format::kSuperblockName));
+  return directory.sync();
+}
+
+Result<void> StoreImpl::read_superblock() {
+  VECTOLITH_TRY_ASSIGN(const auto file, context_.directory->open(format::kSuperblockName, OpenMode::kReadOnly));
+  std::vector<std::byte> bytes(format::kSuperblockFileBytes);
+  VECTOLITH_TRY_ASSIGN(const auto length, file->read_at(0, bytes));
+  bytes.resize(length);
+  auto superblock = format::decode_superblock(bytes);
+  if (!superblock) return std::unexpected(std::move(superblock).error().with_file(file->path()));
+  VECTOLITH_TRY_ASSIGN(const auto access,
+                       format::check_features(superblock->version_major,
+                                              {superblock->compat, superblock->ro_compat, superblock->incompat}, "store"));
+  if (access == format::Access::kReadOnly && !context_.options.read_only) {
+    return std::unexpected(Error(ErrorCode::kUnsupported, "the store uses a feature that this version can only read; open it read-only")
+                               .with_file(file->path()));
+  }
+  context_.store_uuid = superblock->store_uuid;
+  return {};
+}
+
+Result<void> StoreImpl::close() {
+  if (context_.closed.exchange(true)) return {};
+  if (context_.options.read_only || flusher_ == nullptr) return {};
+  flusher_.reset();
+  maintainer_.reset();
+  while (committer_.step()) {
+  }
+  auto suspended = suspend();
+  for (const auto& family : context_.family_list()) {
+    for (const auto& segment : family->by_ordinal) segment->close_file();
+  }
+  context_.manifest.set(nullptr);
+  context_.lock_file.reset();
+  context_.epochs.collect();
+  return suspended;
+}
+
+Result<void> StoreImpl::suspend() {
+  auto sealed = maintenance_.seal_all();
+  if (!context_.is_read_only()) {
+    PendingWrite sync;
+    sync.kind = PendingWrite::Kind::kSync;
+    sync.level = Durability::kDurable;
+    committer_.submit(sync);
+    committer_.wait(sync);
+    if (sync.error) return std::unexpected(*sync.error);
+  }
+  const Committer::Lock lock(committer_);
+  committer_.shut();
+  if (!sealed) return sealed;
+  VECTOLITH_TRY(context_.check_not_failed());
+  std::vector<format::Edit> edits;
+  for (const auto& family : context_.family_list()) {
+    if (family->prepared != nullptr) edits.emplace_back(format::RemoveSegment{family->prepared->id()});
+    if (family->active == nullptr) continue;
+    edits.emplace_back(format::SuspendSegment{family->active->id(), family->active->rows()});
+  }
+  edits.emplace_back(format::CleanClose{committer_.next_sequence(), committer_.journal().next_row()});
+  VECTOLITH_TRY(context_.manifest.commit(edits, true));
+  for (const auto& family : context_.family_list()) {
+    if (family->prepared != nullptr) factory_.remove_file(*family->prepared);
+    // The preallocated rest is given back; the next writer allocates it again.
+    if (family->active != nullptr) VECTOLITH_TRY(release_unused_tail(*family->active, family->active->rows()));
+  }
+  return {};
+}
+
+}  // namespace vectolith::engine

@@ -1,0 +1,129 @@
+/// @file
+/// fsck: takes the store's lock, then checks structure, journals, segments and names in this order.
+#include <algorithm>
+#include <map>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include <vectolith/format/file_name.h>
+#include <vectolith/verify.h>
+
+#include "io/environment.h"
+#include "verify/fsck_context.h"
+#include "verify/fsck_findings.h"
+#include "verify/fsck_journal.h"
+#include "verify/fsck_segment.h"
+#include "verify/fsck_structure.h"
+
+namespace vectolith {
+namespace engine {
+namespace {
+
+using NameKind = format::ParsedName::Kind;
+
+Result<std::shared_ptr<Environment>> environment_for(const FsckOptions& options) {
+  if (options.environment != nullptr) return options.environment;
+  VECTOLITH_TRY_ASSIGN(auto made, make_environment(BackendChoice::kAuto));
+  return std::shared_ptr<Environment>(std::move(made));
+}
+
+/// A lost superblock is damage of a store; a directory without any file of ours is none.
+Result<void> expect_store(const std::string& path, const std::vector<std::string>& names) {
+  const bool is_store = std::ranges::any_of(names, [](const std::string& name) {
+    const auto parsed = format::parse_name(name);
+    return parsed && parsed->kind != NameKind::kLock && parsed->kind != NameKind::kControlSocket;
+  });
+  if (is_store) return {};
+  return std::unexpected(
+      Error(ErrorCode::kNotAStore, "the directory holds no vectolith store").with_file(path));
+}
+
+/// Null if there is no lock file: then nobody has the store open. Others may read meanwhile, not write.
+Result<std::unique_ptr<File>> lock_store(Directory& directory) {
+  auto file = directory.open(format::kLockName, OpenMode::kReadOnly);
+  if (!file) {
+    if (file.error().code() == ErrorCode::kNotFound) return std::unique_ptr<File>();
+    return file;
+  }
+  VECTOLITH_TRY_ASSIGN(const bool locked, (*file)->try_lock(LockMode::kShared));
+  if (locked) return file;
+  return std::unexpected(
+      Error(ErrorCode::kLocked, "another process has the store open").with_file((*file)->path()));
+}
+
+void expect_bytes(FsckContext& context, const std::vector<std::string>& names) {
+  for (const std::string& name : names) {
+    const auto parsed = format::parse_name(name);
+    if (!parsed || parsed->kind == NameKind::kLock || parsed->kind == NameKind::kControlSocket ||
+        parsed->kind == NameKind::kPool)
+      continue;
+    const auto file = context.directory.open(name, OpenMode::kReadOnly);
+    if (!file) continue;
+    if (const auto size = (*file)->size()) context.findings.expect_bytes(*size);
+  }
+}
+
+void check_journals(FsckContext& context) {
+  const auto& journals = context.state->journals();
+  for (const auto& [id, entry] : journals) check_journal(context, entry, id == journals.rbegin()->first);
+}
+
+void check_segments(FsckContext& context) {
+  std::map<Uuid, SegmentId> lives;
+  for (const auto& [id, entry] : context.state->segments()) {
+    if (const auto [other, is_new] = lives.emplace(entry.uuid, id); !is_new) {
+      context.findings.damage({context.directory.path() + "/" + format::segment_name(id), 0},
+                              "two segments of the manifest share one life", "a life of its own",
+                              "that of " + format::segment_name(other->second));
+    }
+    check_segment(context, entry);
+  }
+}
+
+void check_segments_alone(FsckContext& context, const std::vector<std::string>& names) {
+  for (const std::string& name : names) {
+    const auto parsed = format::parse_name(name);
+    if (parsed && parsed->kind == NameKind::kSegment)
+      check_segment_alone(context, name, SegmentId(parsed->number));
+  }
+}
+
+}  // namespace
+}  // namespace engine
+
+Result<FsckReport> fsck(const std::string& path, const FsckOptions& options) {
+  using namespace engine;
+  VECTOLITH_TRY_ASSIGN(const auto environment, environment_for(options));
+  VECTOLITH_TRY_ASSIGN(const auto directory, environment->open_directory(path, false));
+  VECTOLITH_TRY_ASSIGN(auto names, directory->list());
+  std::ranges::sort(names);
+  VECTOLITH_TRY(expect_store(path, names));
+  std::unique_ptr<File> lock;
+  if (!options.online) {
+    VECTOLITH_TRY_ASSIGN(lock, lock_store(*directory));
+  }
+
+  FsckFindings findings(options);
+  FsckContext context{.directory = *directory,
+                      .findings = findings,
+                      .online = options.online,
+                      .store_uuid = std::nullopt,
+                      .state = std::nullopt,
+                      .version = {},
+                      .watermarks = {},
+                      .undefined_interned = {}};
+  expect_bytes(context, names);
+  VECTOLITH_TRY(check_superblock(context));
+  VECTOLITH_TRY(check_manifest(context));
+  if (context.state) {
+    check_journals(context);
+    check_segments(context);
+  } else {
+    check_segments_alone(context, names);
+  }
+  check_directory(context, names);
+  return std::move(findings).take();
+}
+
+}  // namespace vectolith

@@ -1,0 +1,35 @@
+/// @file
+/// Names of the files in a store's directory, both ways.
+#pragma once
+
+#include <optional>
+#include <string>
+#include <string_view>
+
+#include <vectolith/format/ids.h>
+
+namespace vectolith::format {
+
+inline constexpr std::string_view kSuperblockName = "STORE";
+inline constexpr std::string_view kLockName = "LOCK";
+inline constexpr std::string_view kControlSocketName = "CONTROL";
+
+/// "MANIFEST-0" or "MANIFEST-1".
+std::string manifest_name(int index);
+/// "0000000000000001.vls", 16 hexadecimal digits.
+std::string segment_name(SegmentId id);
+/// "0000000000000001.vlj".
+std::string journal_name(JournalId id);
+/// "0000000000000001.pool": a preallocated file without a life.
+std::string pool_name(std::uint64_t number);
+
+/// What a name in a store's directory stands for.
+struct ParsedName {
+  enum class Kind : std::uint8_t { kSuperblock, kLock, kManifest, kSegment, kJournal, kPool, kControlSocket };
+  Kind kind{};
+  std::uint64_t number = 0;  ///< Segment or journal id, pool number, manifest index.
+};
+/// nullopt for a foreign name.
+std::optional<ParsedName> parse_name(std::string_view name) noexcept;
+
+}  // namespace vectolith::format

@@ -1,0 +1,28 @@
+/// @file
+/// Any bytes as a STORE file: decoding is safe, and what it accepts encodes to the same bytes.
+#include <vectolith/format/superblock.h>
+
+#include "fuzz_support.h"
+
+namespace vectolith::fuzz {
+namespace {
+
+void check(std::span<const std::byte> bytes) {
+  const auto superblock = format::decode_superblock(bytes);
+  if (!superblock.has_value()) return;
+  const auto encoded = format::encode_superblock(*superblock);
+  const auto copy = std::span(encoded).first(format::kSuperblockBytes);
+  const bool is_first = is_prefix(copy, bytes);
+  FUZZ_CHECK(is_first || is_prefix(copy, bytes.subspan(format::kSuperblockBytes)));
+}
+
+}  // namespace
+}  // namespace vectolith::fuzz
+
+extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size) {
+  auto bytes = vectolith::fuzz::copy_of(data, size);
+  vectolith::fuzz::check(bytes);
+  vectolith::fuzz::reseal_header(bytes);
+  vectolith::fuzz::check(bytes);
+  return 0;
+}

@@ -1,0 +1,72 @@
+/// @file
+/// Makes and removes temporary directories, and reads and writes whole files.
+#include "support/temp_directory.h"
+
+#include <cstdlib>
+#include <filesystem>
+#include <fstream>
+#include <iostream>
+#include <iterator>
+#include <string_view>
+
+#include <unistd.h>
+
+namespace vectolith::testing {
+namespace {
+
+[[noreturn]] void give_up(const std::string& what) {
+  std::cerr << what << '\n';
+  std::abort();
+}
+
+}  // namespace
+
+TempDirectory::TempDirectory() {
+  const char* base = std::getenv("TMPDIR");
+  path_ = std::string(base == nullptr ? "/tmp" : base) + "/vectolith-test-XXXXXX";
+  if (::mkdtemp(path_.data()) == nullptr) give_up("cannot create " + path_);
+}
+
+TempDirectory::~TempDirectory() {
+  std::error_code ignored;
+  std::filesystem::remove_all(path_, ignored);
+}
+
+std::shared_ptr<engine::Environment> test_environment() {
+  const char* wanted = std::getenv("VECTOLITH_IO");
+  const std::string_view name = wanted == nullptr ? "auto" : wanted;
+  const auto choice = name == "uring"  ? engine::BackendChoice::kUring
+                      : name == "sync" ? engine::BackendChoice::kSync
+                                       : engine::BackendChoice::kAuto;
+  auto environment = engine::make_environment(choice);
+  if (!environment && choice == engine::BackendChoice::kUring) {
+    std::cout << "no io_uring here: " << environment.error().to_string() << '\n';
+    environment = engine::make_environment(engine::BackendChoice::kSync);
+  }
+  if (!environment) give_up(environment.error().to_string());
+  return *std::move(environment);
+}
+
+std::vector<std::byte> read_file(const std::string& path) {
+  std::ifstream in(path, std::ios::binary);
+  if (!in) give_up("cannot read " + path);
+  const std::string text{std::istreambuf_iterator<char>(in), {}};
+  const auto bytes = std::as_bytes(std::span(text));
+  return {bytes.begin(), bytes.end()};
+}
+
+void write_file(const std::string& path, const std::vector<std::byte>& bytes) {
+  std::ofstream out(path, std::ios::binary | std::ios::trunc);
+  out.write(reinterpret_cast<const char*>(bytes.data()), static_cast<std::streamsize>(bytes.size()));
+  if (!out.flush()) give_up("cannot write " + path);
+}
+
+void copy_files(const std::string& from, const std::string& to) {
+  for (const auto& entry : std::filesystem::directory_iterator(from)) {
+    if (!entry.is_regular_file()) continue;
+    std::filesystem::copy_file(entry.path(), std::filesystem::path(to) / entry.path().filename(),
+                               std::filesystem::copy_options::overwrite_existing);
+  }
+}
+
+}  // namespace vectolith::testing
