@@ -2,9 +2,9 @@
 /// Measures the index: inserts, lookups, scopes, the longest stall of a writer, and bytes of RAM a row.
 #include <algorithm>
 #include <array>
-#include <ctime>
 #include <cstdint>
 #include <cstdlib>
+#include <ctime>
 #include <fstream>
 #include <functional>
 #include <memory>
@@ -19,6 +19,7 @@
 #include <unistd.h>
 
 #include "index/index.h"
+#include "support/bench_setup.h"
 
 namespace {
 
@@ -162,7 +163,9 @@ void insert_batch_reserved(benchmark::State& state) {
 /// Keys drawn at random: present ones, or as many that are not. Drawn before the clock starts.
 class Draw {
  public:
-  Draw(std::uint64_t rows, bool present) : keys_(std::min<std::uint64_t>(rows, 1 << 22)) {
+  static constexpr std::size_t kGroup = 1024;
+
+  Draw(std::uint64_t rows, bool present) : keys_(std::clamp<std::uint64_t>(rows, kGroup, 1 << 22)) {
     for (std::uint64_t draw = 0; draw < keys_.size(); ++draw) {
       const std::uint64_t key = hash_of(~draw) % rows + (present ? 0 : rows);
       keys_[draw] = {hash_of(key), location_for(key)};
@@ -174,7 +177,6 @@ class Draw {
     at_ += kGroup;
     return std::span(keys_).subspan(at_ - kGroup, kGroup);
   }
-  static constexpr std::size_t kGroup = 1024;
 
  private:
   std::vector<Index::Row> keys_;
@@ -185,8 +187,6 @@ void report_lookups(benchmark::State& state, std::uint64_t hits) {
   const auto lookups = static_cast<double>(state.iterations()) * Draw::kGroup;
   state.SetItemsProcessed(state.iterations() * static_cast<std::int64_t>(Draw::kGroup));
   state.counters["hit_share"] = static_cast<double>(hits) / lookups;
-  state.counters["ns_cpu"] = benchmark::Counter(
-      lookups / 1e9, benchmark::Counter::kIsRate | benchmark::Counter::kInvert);
 }
 
 /// Independent lookups one after the other. Many a scope: the price of a scope is measured apart.
@@ -268,26 +268,41 @@ void bytes_per_row(benchmark::State& state) {
   }
 }
 
-void sizes(benchmark::internal::Benchmark* bench) {
-  for (int step = 0; step < 20; ++step) bench->Arg(1'000'000 + step * 9'000'000 / 19);
+using vectolith::bench::Setup;
+
+/// Sizes of a real run; a thousandth of them in a smoke run.
+void add_lookups(const char* name, void (*run)(benchmark::State&, bool), const Setup& setup) {
+  for (const bool present : {true, false}) {
+    auto* const bench =
+        benchmark::RegisterBenchmark((std::string(name) + (present ? "/hit" : "/miss")).c_str(),
+                                     [run, present](benchmark::State& state) { run(state, present); });
+    for (const std::int64_t rows : {20'000, 1'000'000, 10'000'000}) bench->Arg(setup.pick(rows, rows / 1000));
+  }
 }
 
-BENCHMARK(scope_enter)->ArgName("barrier")->Arg(1)->Arg(0);
-BENCHMARK(insert_growing)->Arg(1'000'000)->Arg(10'000'000)->Iterations(1)->Unit(benchmark::kMillisecond);
-BENCHMARK(longest_insert)->Arg(2'000'000)->Iterations(1)->Unit(benchmark::kMillisecond);
-BENCHMARK(insert_batch_reserved)
-    ->Arg(1'000'000)
-    ->Arg(10'000'000)
-    ->Iterations(1)
-    ->Unit(benchmark::kMillisecond);
-BENCHMARK_CAPTURE(find_each, hit, true)->Arg(20'000)->Arg(1'000'000)->Arg(10'000'000);
-BENCHMARK_CAPTURE(find_each, miss, false)->Arg(20'000)->Arg(1'000'000)->Arg(10'000'000);
-BENCHMARK_CAPTURE(find_grouped, hit, true)->Arg(20'000)->Arg(1'000'000)->Arg(10'000'000);
-BENCHMARK_CAPTURE(find_grouped, miss, false)->Arg(20'000)->Arg(1'000'000)->Arg(10'000'000);
-BENCHMARK_CAPTURE(find_candidates, hit, true)->Arg(20'000)->Arg(1'000'000)->Arg(10'000'000);
-BENCHMARK_CAPTURE(find_candidates, miss, false)->Arg(20'000)->Arg(1'000'000)->Arg(10'000'000);
-BENCHMARK(bytes_per_row)->Apply(sizes)->Iterations(1)->Unit(benchmark::kMillisecond);
+void add_once(const char* name, void (*run)(benchmark::State&), const std::vector<std::int64_t>& sizes) {
+  auto* const bench = benchmark::RegisterBenchmark(name, run);
+  for (const std::int64_t rows : sizes) bench->Arg(rows);
+  bench->Iterations(1)->Unit(benchmark::kMillisecond);
+}
+
+void add_benchmarks(const Setup& setup) {
+  benchmark::RegisterBenchmark("scope_enter", scope_enter)->ArgName("barrier")->Arg(1)->Arg(0);
+  const std::vector<std::int64_t> sizes{setup.pick(1'000'000, 1'000), setup.pick(10'000'000, 10'000)};
+  add_once("insert_growing", insert_growing, sizes);
+  add_once("insert_batch_reserved", insert_batch_reserved, sizes);
+  add_once("longest_insert", longest_insert, {setup.pick(2'000'000, 2'000)});
+  add_lookups("find_each", find_each, setup);
+  add_lookups("find_grouped", find_grouped, setup);
+  add_lookups("find_candidates", find_candidates, setup);
+  std::vector<std::int64_t> twenty;
+  for (std::int64_t step = 0; step < 20; ++step) {
+    const std::int64_t rows = 1'000'000 + step * 9'000'000 / 19;
+    twenty.push_back(setup.pick(rows, rows / 1000));
+  }
+  add_once("bytes_per_row", bytes_per_row, twenty);
+}
 
 }  // namespace
 
-BENCHMARK_MAIN();
+int main(int argc, char** argv) { return vectolith::bench::run_benchmarks(argc, argv, add_benchmarks); }

@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
 # From a bare Debian 12 to the demo: installs what is missing, builds the release, runs the main job.
-# usage: tools/quickstart.sh [options of vectolith_demo, for example --dir DIR --keep]
+# usage: tools/quickstart.sh [options of vectolith_demo, for example --dir DIR]
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
 

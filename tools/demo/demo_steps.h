@@ -10,9 +10,15 @@
 
 namespace vectolith::demo {
 
-/// Runs all steps with stores in `directory` and texts from `wordnet`. A promise that does not hold is
-/// a failed check of `console`; an operation that fails ends the run with its error.
-Result<void> run_demo(Console& console, const std::filesystem::path& directory,
-                      const std::filesystem::path& wordnet);
+/// Where the demo reads and writes.
+struct DemoPlaces {
+  std::filesystem::path store;    ///< The store; one that an earlier run left is used again.
+  std::filesystem::path scratch;  ///< An empty directory for the training text and the store that is killed.
+  std::filesystem::path wordnet;  ///< Holds data.noun and its like.
+};
+
+/// Runs all steps. A promise that does not hold is a failed check of `console`; an operation that
+/// fails ends the run with its error.
+Result<void> run_demo(Console& console, const DemoPlaces& places);
 
 }  // namespace vectolith::demo

@@ -13,13 +13,9 @@
 namespace vectolith::demo {
 namespace {
 
-/// Returns an empty path if there is none to be had.
-std::filesystem::path make_directory(const std::string& wanted) {
+/// A new directory beneath the system's temporary one; empty if there is none to be had.
+std::filesystem::path make_scratch() {
   std::error_code error;
-  if (!wanted.empty()) {
-    std::filesystem::create_directories(wanted, error);
-    return error ? std::filesystem::path() : std::filesystem::path(wanted);
-  }
   const auto parent = std::filesystem::temp_directory_path(error);
   std::string name = ((error ? "/tmp" : parent) / "vectolith-demo-XXXXXX").string();
   return ::mkdtemp(name.data()) == nullptr ? std::filesystem::path() : std::filesystem::path(name);
@@ -32,30 +28,27 @@ int main(int argc, char** argv) {
   namespace demo = vectolith::demo;
   CLI::App app(
       "Embeds the glosses of WordNet, stores them, and shows that they come back.\n"
-      "Example: vectolith_demo --dir /tmp/glosses --keep");
-  std::string wanted;
+      "Example: vectolith_demo --dir /var/tmp/glosses");
+  std::string directory;
   std::string wordnet = "/usr/share/wordnet";
   bool keep = false;
-  app.add_option("--dir", wanted,
-                 "where to make the stores; a second run there embeds nothing (default: a new one in /tmp)");
+  app.add_option("--dir", directory, "where the store is made and stays; a second run there embeds nothing");
   app.add_option("--wordnet", wordnet, "folder of data.noun and its like")->capture_default_str();
-  app.add_flag("--keep", keep, "leave the stores there");
+  app.add_flag("--keep", keep, "leave what is in the temporary directory, too");
   CLI11_PARSE(app, argc, argv);
 
-  const auto directory = demo::make_directory(wanted);
-  if (directory.empty()) {
-    vectolith::tools::note("cannot make the directory " + wanted);
-    return EXIT_FAILURE;
+  const auto scratch = demo::make_scratch();
+  if (scratch.empty()) {
+    vectolith::tools::note("cannot make a temporary directory");
+    return vectolith::tools::kExitIo;
   }
+  const auto store = directory.empty() ? scratch / "store" : std::filesystem::path(directory);
   demo::Console console;
-  const auto result = demo::run_demo(console, directory, wordnet);
-  if (keep) {
-    console.line("kept: vectolith stats " + (directory / "store").string());
-  } else {
-    std::error_code ignored;
-    for (const char* name : {"store", "killed"}) std::filesystem::remove_all(directory / name, ignored);
-    std::filesystem::remove(directory, ignored);  // Only if it holds nothing of anybody else's.
-  }
+  const auto result = demo::run_demo(console, {.store = store, .scratch = scratch, .wordnet = wordnet});
+  if (keep || !directory.empty()) console.line("kept: vectolith stats " + store.string());
+  std::error_code ignored;
+  // Only what this run made: a directory that somebody named is theirs.
+  if (!keep) std::filesystem::remove_all(scratch, ignored);
   if (!result.has_value()) return vectolith::tools::report_error(result.error());
   return console.failed() ? EXIT_FAILURE : EXIT_SUCCESS;
 }

@@ -53,15 +53,11 @@ Result<std::unique_ptr<ControlServer>> ControlServer::start(Environment& environ
 ControlServer::~ControlServer() {
   if (listener_ != nullptr) listener_->shutdown();
   acceptor_.reset();  // From here on the list only shrinks.
+  // Sessions wake the watcher when they end: they go with this list, before it.
   std::list<Served> sessions;
-  {
-    const std::scoped_lock lock(mutex_);
-    for (auto& served : sessions_) served.session.shutdown();
-    sessions.swap(sessions_);
-  }
-  // Sessions wake the watcher when they end, so it outlives them.
-  sessions.clear();
-  watcher_.reset();
+  const std::scoped_lock lock(mutex_);
+  for (auto& served : sessions_) served.session.shutdown();
+  sessions.swap(sessions_);
 }
 
 std::chrono::nanoseconds ControlServer::accept_one() {

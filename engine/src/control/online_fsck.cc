@@ -12,7 +12,7 @@
 #include <vectolith/format/file_name.h>
 #include <vectolith/format/superblock.h>
 
-#include "segment/segment.h"
+#include "segment/mapped_segment.h"
 #include "store/snapshot_state.h"
 
 namespace vectolith::engine {
@@ -45,11 +45,13 @@ class OnlineFsck {
     ++(finding.severity == Finding::Severity::kDamage ? report_.damage : report_.warnings);
     if (report_.findings.size() < kFindingsMax) report_.findings.push_back(std::move(finding));
   }
-  void damage(const Error& error, std::string_view file, std::uint64_t offset) {
-    add({Finding::Severity::kDamage, error.file().empty() ? std::string(file) : error.file(),
-         error.offset().value_or(offset), error.message(), error.expected(), error.found()});
+  /// What was said of bytes that start at `start`: a decoder knows no file and counts from there.
+  void damage(const Error& error, std::string_view file, std::uint64_t start) {
+    const bool is_decoders = error.file().empty();
+    const auto offset = is_decoders ? start + error.offset().value_or(0) : error.offset().value_or(start);
+    add({Finding::Severity::kDamage, is_decoders ? std::string(file) : error.file(), offset, error.message(),
+         error.expected(), error.found()});
   }
-
   [[nodiscard]] std::string path_of(std::string_view name) const {
     return directory_.path() + "/" + std::string(name);
   }
@@ -88,7 +90,7 @@ class OnlineFsck {
     return {};
   }
 
-  void check_header(const Family& family, const Segment& segment) {
+  void check_header(const Family& family, const MappedSegment& segment) {
     std::array<std::byte, format::kSegmentHeaderBytes> bytes;
     const auto read = read_front(format::segment_name(segment.id()), bytes);
     if (!read.has_value()) {
@@ -107,7 +109,7 @@ class OnlineFsck {
     return views.has_value() && std::ranges::find(*views, id, &SegmentView::id) != views->end();
   }
 
-  void check_row(const Segment& segment, std::uint32_t row) {
+  void check_row(const MappedSegment& segment, std::uint32_t row) {
     // Not verify_first_touch: what was whole when it was read last may be damaged by now.
     const auto verified = segment.verify_row(row);
     if (!verified.has_value()) return damage(verified.error(), segment.path(), segment.meta_offset(row));

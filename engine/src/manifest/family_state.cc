@@ -6,7 +6,7 @@
 
 namespace vectolith::engine {
 
-Result<void> attach_segment(FamilyState& family, const std::shared_ptr<Segment>& segment) {
+Result<void> attach_segment(FamilyState& family, const std::shared_ptr<MappedSegment>& segment) {
   const auto ordinal = static_cast<std::uint32_t>(family.by_ordinal.size());
   if (ordinal >= SegmentTable::kOrdinalMax) {
     return fail(ErrorCode::kLimit,

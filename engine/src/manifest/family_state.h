@@ -18,7 +18,7 @@
 #include <vectolith/options.h>
 
 #include "index/index.h"
-#include "segment/segment.h"
+#include "segment/mapped_segment.h"
 
 namespace vectolith {
 namespace engine {
@@ -38,12 +38,12 @@ class SegmentTable {
   }
 
   /// Null if the ordinal is free. The caller holds an epoch scope, or is the committer.
-  [[nodiscard]] Segment* get(std::uint32_t ordinal) const noexcept {
+  [[nodiscard]] MappedSegment* get(std::uint32_t ordinal) const noexcept {
     const Chunk* chunk = chunks_[ordinal / kChunk].load(std::memory_order_acquire);
     return chunk == nullptr ? nullptr : (*chunk)[ordinal % kChunk].load(std::memory_order_acquire);
   }
   /// Threads: the committer.
-  void set(std::uint32_t ordinal, Segment* segment) {
+  void set(std::uint32_t ordinal, MappedSegment* segment) {
     auto& slot = chunks_[ordinal / kChunk];
     Chunk* chunk = slot.load(std::memory_order_relaxed);
     if (chunk == nullptr) {
@@ -54,12 +54,13 @@ class SegmentTable {
   }
 
  private:
-  using Chunk = std::array<std::atomic<Segment*>, kChunk>;
+  using Chunk = std::array<std::atomic<MappedSegment*>, kChunk>;
   std::array<std::atomic<Chunk*>, kChunk> chunks_{};
 };
 
 /// One open family. What is marked [committer] is guarded by the commit lock.
 struct FamilyState : std::enable_shared_from_this<FamilyState> {
+  std::shared_ptr<EpochDomain> epoch_domain;  ///< First, so that it outlives the index.
   FamilyId id;
   format::SegmentKind kind{};
   std::string name;
@@ -73,13 +74,13 @@ struct FamilyState : std::enable_shared_from_this<FamilyState> {
   SegmentTable segments;
   std::atomic<bool> dropped{false};
 
-  std::vector<std::shared_ptr<Segment>> by_ordinal;  ///< [committer] Owns what `segments` points to.
-  std::shared_ptr<Segment> active;                   ///< [committer] Null until the first row.
+  std::vector<std::shared_ptr<MappedSegment>> by_ordinal;  ///< [committer] Owns what `segments` points to.
+  std::shared_ptr<MappedSegment> active;                   ///< [committer] Null until the first row.
   std::uint32_t next_row = 0;                        ///< [committer] First free row of `active`.
   std::atomic<std::uint64_t> next_segment_bytes{0};  ///< Size of the next file; the committer writes it.
 
   std::mutex prepare_mutex;           ///< Held while the next segment is being made.
-  std::shared_ptr<Segment> prepared;  ///< [prepare_mutex] Ready to become active; named in the manifest.
+  std::shared_ptr<MappedSegment> prepared;  ///< [prepare_mutex] Ready to become active; named in the manifest.
   std::atomic<bool> wants_prepared{false};
 
   [[nodiscard]] bool holds_records() const noexcept { return kind == format::SegmentKind::kRecord; }
@@ -98,14 +99,14 @@ struct FamilyState : std::enable_shared_from_this<FamilyState> {
   /// Where the row of `key` lies. The caller holds an epoch scope, or is the committer.
   [[nodiscard]] std::optional<Location> find(std::uint64_t hash, const Key& key) const {
     return index->find(hash, [&](Location at) {
-      const Segment* segment = segments.get(at.ordinal);
+      const MappedSegment* segment = segments.get(at.ordinal);
       return segment != nullptr && std::memcmp(segment->head(at.row), &key, sizeof(Key)) == 0;
     });
   }
   /// As `find`, and starts to fetch the vector while the key is being compared.
   [[nodiscard]] std::optional<Location> find_and_prefetch(std::uint64_t hash, const Key& key) const {
     return index->find(hash, [&](Location at) {
-      const Segment* segment = segments.get(at.ordinal);
+      const MappedSegment* segment = segments.get(at.ordinal);
       if (segment == nullptr) return false;
       const std::byte* vector = segment->vector(at.row);
       for (std::uint32_t line = 0; line < 4 && line * 64 < row_bytes; ++line)
@@ -122,7 +123,7 @@ struct FamilyState : std::enable_shared_from_this<FamilyState> {
 
 /// Gives the segment the next free ordinal and makes it reachable by location. Threads: the committer.
 /// Errors: kLimit when ordinals are exhausted.
-Result<void> attach_segment(FamilyState& family, const std::shared_ptr<Segment>& segment);
+Result<void> attach_segment(FamilyState& family, const std::shared_ptr<MappedSegment>& segment);
 
 }  // namespace engine
 }  // namespace vectolith

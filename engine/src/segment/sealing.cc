@@ -16,7 +16,7 @@ bool is_in_ranges(const std::vector<format::RowRange>& ranges, std::uint32_t row
   return after != ranges.begin() && row <= std::prev(after)->last;
 }
 
-Result<format::SegmentFooter> build_footer(const Segment& segment, std::vector<format::InternedEntry> interned) {
+Result<format::SegmentFooter> build_footer(const MappedSegment& segment, std::vector<format::InternedEntry> interned) {
   const auto& header = segment.header();
   const std::uint32_t rows = segment.rows();
   const std::uint64_t used_bytes = std::uint64_t{rows} * header.row_bytes;
@@ -46,13 +46,13 @@ Result<format::SegmentFooter> build_footer(const Segment& segment, std::vector<f
   return footer;
 }
 
-Result<void> write_footer(Segment& segment, const format::SegmentFooter& footer) {
+Result<void> write_footer(MappedSegment& segment, const format::SegmentFooter& footer) {
   VECTOLITH_TRY_ASSIGN(const auto bytes, format::encode_segment_footer(footer, segment.header().footer_bytes));
   VECTOLITH_TRY(segment.file().write_at(segment.header().footer_offset, bytes));
   return segment.file().data_sync();
 }
 
-Result<void> release_unused_tail(Segment& segment, std::uint32_t rows) {
+Result<void> release_unused_tail(MappedSegment& segment, std::uint32_t rows) {
   const auto& header = segment.header();
   const auto release = [&](std::uint64_t used_end, std::uint64_t region_end) -> Result<void> {
     const auto first = format::align_up(used_end, format::kRegionAlignment);

@@ -7,21 +7,21 @@
 #include <vectolith/format/result.h>
 #include <vectolith/format/segment.h>
 
-#include "segment/segment.h"
+#include "segment/mapped_segment.h"
 
 namespace vectolith::engine {
 
 /// Computes the footer over rows [0, segment.rows()) less `segment.invalid`, by reading the mapping.
 /// Errors: kIo if a page cannot be read.
-Result<format::SegmentFooter> build_footer(const Segment& segment, std::vector<format::InternedEntry> interned);
+Result<format::SegmentFooter> build_footer(const MappedSegment& segment, std::vector<format::InternedEntry> interned);
 
 /// Writes the footer and makes it durable. Precondition: the rows are durable.
 /// Errors: kIo, kNoSpace, kLimit; then the segment is not sealed and may be used as before.
-Result<void> write_footer(Segment& segment, const format::SegmentFooter& footer);
+Result<void> write_footer(MappedSegment& segment, const format::SegmentFooter& footer);
 
 /// Gives back the blocks behind the last row of a segment that will never grow again.
 /// Precondition: not mapped yet. Errors: kIo.
-Result<void> release_unused_tail(Segment& segment, std::uint32_t rows);
+Result<void> release_unused_tail(MappedSegment& segment, std::uint32_t rows);
 
 /// True if `row` lies in one of the ascending ranges.
 bool is_in_ranges(const std::vector<format::RowRange>& ranges, std::uint32_t row) noexcept;
@@ -29,7 +29,7 @@ bool is_in_ranges(const std::vector<format::RowRange>& ranges, std::uint32_t row
 /// Calls `visit(row)` for each valid row (vector segments) or record start (record segments) of
 /// [0, rows). Errors: kCorruption when a record chain breaks.
 template <class Visit>
-Result<void> for_each_row(const Segment& segment, std::uint32_t rows, const Visit& visit) {
+Result<void> for_each_row(const MappedSegment& segment, std::uint32_t rows, const Visit& visit) {
   std::uint32_t row = 0;
   auto skip = segment.invalid.begin();
   while (row < rows) {

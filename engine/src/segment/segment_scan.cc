@@ -48,13 +48,13 @@ class ScanBuilder {
   std::uint32_t gap_first_ = 0;
 };
 
-format::RowState state_of(const Segment& segment, std::uint32_t row) {
+format::RowState state_of(const MappedSegment& segment, std::uint32_t row) {
   const auto& header = segment.header();
   return format::classify_row(segment.meta(row), header.segment_uuid, header.previous_uuid, RowIndex(row));
 }
 
 /// The durable prefix that the valid rows themselves attest.
-std::uint32_t attested_watermark(const Segment& segment) {
+std::uint32_t attested_watermark(const MappedSegment& segment) {
   std::uint32_t watermark = 0;
   for (std::uint32_t row = 0; row < segment.capacity(); ++row) {
     if (state_of(segment, row) != format::RowState::kValid) continue;
@@ -65,13 +65,13 @@ std::uint32_t attested_watermark(const Segment& segment) {
   return watermark;
 }
 
-bool vector_holds(const Segment& segment, std::uint32_t row) {
+bool vector_holds(const MappedSegment& segment, std::uint32_t row) {
   const std::span<const std::byte> vector(segment.vector(row), segment.header().row_bytes);
   return format::vector_sum(segment.header().segment_uuid, RowIndex(row), vector) == segment.meta(row).vector_sum;
 }
 
 /// True if rows [first, first + count) are a whole batch that begins at `first`.
-bool is_whole_batch(const Segment& segment, std::uint32_t first) {
+bool is_whole_batch(const MappedSegment& segment, std::uint32_t first) {
   const std::uint32_t count = segment.meta(first).lag_or_count;
   if (count < 2 || count > segment.capacity() - first) return false;
   for (std::uint32_t row = first; row < first + count; ++row) {
@@ -84,7 +84,7 @@ bool is_whole_batch(const Segment& segment, std::uint32_t first) {
   return true;
 }
 
-SegmentScan scan_vectors(const Segment& segment, std::uint32_t watermark) {
+SegmentScan scan_vectors(const MappedSegment& segment, std::uint32_t watermark) {
   ScanBuilder builder(watermark);
   std::uint32_t batch_end = 0;  // Rows below it belong to a batch that was found whole.
   for (std::uint32_t row = 0; row < segment.capacity(); ++row) {
@@ -116,7 +116,7 @@ bool is_zero(const std::byte* bytes) {
 
 /// Walks records from `unit`; sums let it resynchronise at any 64-byte boundary.
 template <class Visit>
-void walk_units(const Segment& segment, std::uint32_t units, const Visit& visit) {
+void walk_units(const MappedSegment& segment, std::uint32_t units, const Visit& visit) {
   std::uint32_t unit = 0;
   while (unit < units) {
     const auto bytes = segment.record_bytes(unit);
@@ -128,7 +128,7 @@ void walk_units(const Segment& segment, std::uint32_t units, const Visit& visit)
   }
 }
 
-SegmentScan scan_records(const Segment& segment, std::uint32_t units, std::uint32_t watermark) {
+SegmentScan scan_records(const MappedSegment& segment, std::uint32_t units, std::uint32_t watermark) {
   walk_units(segment, units, [&](std::uint32_t unit, const format::RecordView* record, bool whole) {
     if (record == nullptr || !whole || record->prefix.lag_or_count == format::kLagUnknown) return;
     if (record->prefix.lag_or_count <= unit) watermark = std::max<std::uint32_t>(watermark, unit - record->prefix.lag_or_count);
@@ -156,7 +156,7 @@ SegmentScan scan_records(const Segment& segment, std::uint32_t units, std::uint3
 
 }  // namespace
 
-Result<SegmentScan> scan_unsealed(const Segment& segment, std::uint32_t watermark_known) {
+Result<SegmentScan> scan_unsealed(const MappedSegment& segment, std::uint32_t watermark_known) {
   const auto& header = segment.header();
   VECTOLITH_TRY(segment.mapping().populate(header.meta_offset, header.meta_bytes));
   VECTOLITH_TRY(segment.mapping().populate(header.matrix_offset, header.matrix_bytes));
@@ -164,7 +164,7 @@ Result<SegmentScan> scan_unsealed(const Segment& segment, std::uint32_t watermar
   return scan_vectors(segment, std::max(watermark_known, attested_watermark(segment)));
 }
 
-Result<SegmentScan> scan_settled(const Segment& segment, std::uint32_t row_count) {
+Result<SegmentScan> scan_settled(const MappedSegment& segment, std::uint32_t row_count) {
   const auto& header = segment.header();
   if (segment.holds_records()) {
     VECTOLITH_TRY(segment.mapping().populate(header.matrix_offset, std::uint64_t{row_count} * 64));

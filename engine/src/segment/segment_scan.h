@@ -10,7 +10,7 @@
 #include <vectolith/format/segment.h>
 
 #include "segment/recovery_table.h"
-#include "segment/segment.h"
+#include "segment/mapped_segment.h"
 
 namespace vectolith::engine {
 
@@ -28,10 +28,10 @@ struct SegmentScan {
 ///
 /// `watermark_known`: rows durable according to manifest or journal; rows themselves may raise it.
 /// Errors: kIo if the file cannot be read. Damage is in the result.
-Result<SegmentScan> scan_unsealed(const Segment& segment, std::uint32_t watermark_known);
+Result<SegmentScan> scan_unsealed(const MappedSegment& segment, std::uint32_t watermark_known);
 
 /// Checks the row sums of [0, row_count) of a sealed, suspended or frozen segment; `segment.invalid`
 /// is skipped. Cost: reads the meta column only (all of a record segment).
-Result<SegmentScan> scan_settled(const Segment& segment, std::uint32_t row_count);
+Result<SegmentScan> scan_settled(const MappedSegment& segment, std::uint32_t row_count);
 
 }  // namespace vectolith::engine

@@ -9,7 +9,7 @@
 
 namespace vectolith::engine {
 
-Result<void> Committer::write_large_chunk(PendingWrite& write, std::span<const std::uint32_t> items, Segment& segment) {
+Result<void> Committer::write_large_chunk(PendingWrite& write, std::span<const std::uint32_t> items, MappedSegment& segment) {
   std::vector<format::MetaRow> metas;
   metas.reserve(items.size());
   for (const std::uint32_t item : items) {
@@ -29,7 +29,7 @@ Result<void> Committer::write_large_chunk(PendingWrite& write, std::span<const s
 }
 
 Result<void> Committer::publish_large_chunk(PendingWrite& write, std::span<const std::uint32_t> items,
-                                            const std::shared_ptr<Segment>& segment) {
+                                            const std::shared_ptr<MappedSegment>& segment) {
   auto& family = *write.family;
   VECTOLITH_TRY(attach_segment(family, segment));
   runs_.emplace_back();
@@ -43,7 +43,7 @@ Result<void> Committer::publish_large_chunk(PendingWrite& write, std::span<const
 
 Result<void> Committer::commit_large_batch(PendingWrite& write, std::span<const std::uint32_t> items) {
   auto& family = *write.family;
-  std::vector<std::shared_ptr<Segment>> segments;
+  std::vector<std::shared_ptr<MappedSegment>> segments;
   std::vector<std::span<const std::uint32_t>> chunks;
   std::vector<format::Edit> edits;
   const auto write_all = [&]() -> Result<void> {

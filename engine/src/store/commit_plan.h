@@ -21,7 +21,7 @@ namespace vectolith::engine {
 /// Consecutive rows of one segment, written by one commit.
 struct CommitRun {
   FamilyState* family = nullptr;
-  std::shared_ptr<Segment> segment;
+  std::shared_ptr<MappedSegment> segment;
   std::uint32_t first_row = 0;
   std::uint32_t next_row = 0;
   bool needs_sync = false;

@@ -35,7 +35,7 @@ void Committer::plan_sync(PendingWrite& /*write*/) {
   journal_sync_ = journal_sync_ || journal_->is_dirty() || !journal_rows_.empty();
 }
 
-void Committer::want_sync(const std::shared_ptr<Segment>& segment) {
+void Committer::want_sync(const std::shared_ptr<MappedSegment>& segment) {
   for (auto& run : runs_) {
     if (run.segment == segment) {
       run.needs_sync = true;
@@ -126,8 +126,8 @@ Result<std::size_t> Committer::run_for(FamilyState& family, std::uint32_t rows) 
   return runs_.size() - 1;
 }
 
-Result<std::shared_ptr<Segment>> Committer::next_segment(FamilyState& family, std::uint32_t rows) {
-  std::shared_ptr<Segment> prepared;
+Result<std::shared_ptr<MappedSegment>> Committer::next_segment(FamilyState& family, std::uint32_t rows) {
+  std::shared_ptr<MappedSegment> prepared;
   {
     const std::lock_guard lock(family.prepare_mutex);
     prepared = std::exchange(family.prepared, nullptr);
@@ -156,7 +156,7 @@ Result<void> Committer::roll_segment(FamilyState& family, std::uint32_t rows) {
   return {};
 }
 
-format::MetaRow Committer::make_meta(const PendingWrite& write, std::uint32_t item, const Segment& segment,
+format::MetaRow Committer::make_meta(const PendingWrite& write, std::uint32_t item, const MappedSegment& segment,
                                      std::uint32_t row, Sequence sequence, std::uint16_t lag) const {
   const auto& life = segment.header().segment_uuid;
   format::MetaRow meta;
@@ -231,7 +231,7 @@ Result<void> Committer::ensure_journal_row() {
   header.manifest_version = context_.manifest.version();
   const auto roll = [&]() -> Result<void> {
     if (journal_->is_dirty()) VECTOLITH_TRY(journal_->file().data_sync());
-    VECTOLITH_TRY_ASSIGN(auto next, Journal::create(*context_.directory, header));
+    VECTOLITH_TRY_ASSIGN(auto next, JournalFile::create(*context_.directory, header));
     VECTOLITH_TRY_ASSIGN(const auto bytes, next->file().size());
     const std::array<format::Edit, 1> edits = {format::AddJournal{header.journal_id, header.journal_uuid, bytes}};
     VECTOLITH_TRY(context_.manifest.commit(edits));

@@ -51,7 +51,7 @@ void Committer::publish_erase(const PlannedChange& change) {
   const Key& key = change.write->rows[0].key;
   const std::uint64_t hash = change.write->hashes[0];
   const auto at = family.find(hash, key);
-  const Segment* segment = at ? family.by_ordinal[at->ordinal].get() : nullptr;
+  const MappedSegment* segment = at ? family.by_ordinal[at->ordinal].get() : nullptr;
   if (!context_.snapshots.empty()) context_.snapshots.on_erase(family.id, key, segment, at ? at->row : 0);
   if (!at) return;
   family.index->erase(hash, *at);

@@ -14,7 +14,7 @@ namespace vectolith::engine {
 namespace {
 
 /// Rows at or above `first` that still answer for their keys.
-std::vector<std::uint32_t> live_rows_from(const Segment& segment, std::uint32_t first) {
+std::vector<std::uint32_t> live_rows_from(const MappedSegment& segment, std::uint32_t first) {
   std::vector<std::uint32_t> rows;
   for (std::uint32_t row = first; row < segment.rows(); ++row) {
     if (segment.live().test(row)) rows.push_back(row);
@@ -23,7 +23,7 @@ std::vector<std::uint32_t> live_rows_from(const Segment& segment, std::uint32_t 
 }
 
 /// Copies one row under the new segment's identity. Its batch is resolved: it was acknowledged.
-Result<std::uint32_t> copy_row(const Segment& from, std::uint32_t row, Segment& to, std::uint32_t at) {
+Result<std::uint32_t> copy_row(const MappedSegment& from, std::uint32_t row, MappedSegment& to, std::uint32_t at) {
   const auto& life = to.header().segment_uuid;
   if (from.holds_records()) {
     VECTOLITH_TRY_ASSIGN(const auto record, from.record(row));
@@ -59,7 +59,7 @@ struct MovedRow {
 
 }  // namespace
 
-Result<void> Committer::rescue(FamilyState& family, const std::shared_ptr<Segment>& segment, const Error& cause) {
+Result<void> Committer::rescue(FamilyState& family, const std::shared_ptr<MappedSegment>& segment, const Error& cause) {
   add(context_.counters.segments_poisoned);
   context_.report(Event::Kind::kSegmentPoisoned, "a segment failed; its rows are written elsewhere", cause);
   const std::uint32_t durable = segment->rows_durable();

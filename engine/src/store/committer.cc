@@ -16,7 +16,7 @@ constexpr double kSmallCommitBytes = 256.0 * 1'024;
 
 }  // namespace
 
-Result<void> Committer::start(Sequence next_sequence, Sequence reserved_until, std::unique_ptr<Journal> journal,
+Result<void> Committer::start(Sequence next_sequence, Sequence reserved_until, std::unique_ptr<JournalFile> journal,
                               std::uint64_t next_journal_id, std::function<void()> on_work) {
   VECTOLITH_TRY_ASSIGN(io_, context_.environment->make_queue(kQueueDepth));
   next_sequence_.store(next_sequence.value);
@@ -153,8 +153,8 @@ void Committer::await_syncs() {
 
 void Committer::finish_syncs() {
   double synced_bytes = 0;
-  std::vector<std::pair<std::shared_ptr<Segment>, Error>> failed;
-  const auto settle = [&](const std::shared_ptr<Segment>& segment, std::uint32_t rows, const IoOperation& sync) {
+  std::vector<std::pair<std::shared_ptr<MappedSegment>, Error>> failed;
+  const auto settle = [&](const std::shared_ptr<MappedSegment>& segment, std::uint32_t rows, const IoOperation& sync) {
     if (sync.error != 0) {
       failed.emplace_back(segment, operation_error(sync));
       return;
@@ -226,13 +226,13 @@ void Committer::queue_seal(SealJob job) {
   if (on_work_) on_work_();
 }
 
-void Committer::note_durable(const std::shared_ptr<Segment>& segment) {
+void Committer::note_durable(const std::shared_ptr<MappedSegment>& segment) {
   std::erase(dirty_, segment);
   if (dirty_.empty() && !journal_->is_dirty()) durable_commit_.store(last_commit(), std::memory_order_release);
 }
 
 void Committer::forget_family(const FamilyState& family) {
-  const auto belongs = [&](const std::shared_ptr<Segment>& segment) { return segment->header().family_id == family.id; };
+  const auto belongs = [&](const std::shared_ptr<MappedSegment>& segment) { return segment->header().family_id == family.id; };
   std::erase_if(dirty_, belongs);
   std::erase_if(witnessed_, belongs);
   const std::lock_guard lock(seal_mutex_);

@@ -13,7 +13,7 @@
 
 #include <vectolith/format/manifest.h>
 
-#include "log/journal.h"
+#include "log/journal_file.h"
 #include "store/commit_plan.h"
 #include "store/commit_queue.h"
 #include "store/segment_factory.h"
@@ -24,7 +24,7 @@ namespace vectolith::engine {
 /// A segment that will take no more rows and waits for its footer.
 struct SealJob {
   std::shared_ptr<FamilyState> family;
-  std::shared_ptr<Segment> segment;
+  std::shared_ptr<MappedSegment> segment;
 };
 
 /// Turns queued writes into durable rows. One commit runs at a time; whoever waits for a write runs
@@ -37,7 +37,7 @@ class Committer {
   Committer(StoreContext& context, SegmentFactory& factory) : context_(context), factory_(factory) {}
 
   /// Takes over what open prepared. `on_work` is told when a seal or a prepared segment is wanted.
-  Result<void> start(Sequence next_sequence, Sequence reserved_until, std::unique_ptr<Journal> journal,
+  Result<void> start(Sequence next_sequence, Sequence reserved_until, std::unique_ptr<JournalFile> journal,
                      std::uint64_t next_journal_id, std::function<void()> on_work);
 
   /// Queues a write. Threads: any.
@@ -73,16 +73,21 @@ class Committer {
   std::vector<SealJob> take_seal_jobs();
   void queue_seal(SealJob job);
   /// A seal made the segment durable. Needs the commit lock.
-  void note_durable(const std::shared_ptr<Segment>& segment);
+  void note_durable(const std::shared_ptr<MappedSegment>& segment);
   /// Refuses every later write with kClosed. Needs the commit lock.
   void shut() noexcept { shut_ = true; }
+  /// Closes the journal and the queue, and so releases their locks. After `shut`.
+  void close_files() noexcept {
+    io_.reset();
+    journal_.reset();
+  }
   /// Copies the rows of a segment whose sync failed, and that are acknowledged, into a new one; the
   /// old one is frozen at its durable rows. Needs the commit lock.
   /// Errors: the store is then read-only and the rows that could not be saved are counted as lost.
-  Result<void> rescue(FamilyState& family, const std::shared_ptr<Segment>& segment, const Error& cause);
+  Result<void> rescue(FamilyState& family, const std::shared_ptr<MappedSegment>& segment, const Error& cause);
   /// Writes watermark rows for segments that became durable since the last witness. Needs the commit lock.
   void write_witness();
-  [[nodiscard]] Journal& journal() noexcept { return *journal_; }
+  [[nodiscard]] JournalFile& journal() noexcept { return *journal_; }
   /// True if commits were small lately: then prepared segments are worth zeroing.
   [[nodiscard]] bool commits_are_small() const noexcept { return small_commits_.load(std::memory_order_relaxed); }
   /// Forgets everything about a family that was dropped. Needs the commit lock.
@@ -100,11 +105,11 @@ class Committer {
   void place_record(PendingWrite& write, std::size_t run);
   Result<std::size_t> run_for(FamilyState& family, std::uint32_t rows);
   Result<void> roll_segment(FamilyState& family, std::uint32_t rows);
-  Result<std::shared_ptr<Segment>> next_segment(FamilyState& family, std::uint32_t rows);
+  Result<std::shared_ptr<MappedSegment>> next_segment(FamilyState& family, std::uint32_t rows);
   Result<void> ensure_journal_row();
   const PlannedChange* planned_change(const PendingWrite& write, std::uint32_t item) const;
   void note_change(PlannedChange change, std::uint64_t hash);
-  void want_sync(const std::shared_ptr<Segment>& segment);
+  void want_sync(const std::shared_ptr<MappedSegment>& segment);
 
   void submit_operations();
   void await_writes();
@@ -115,10 +120,10 @@ class Committer {
   void finish(bool durable);
   void finish_syncs();
   Result<void> commit_large_batch(PendingWrite& write, std::span<const std::uint32_t> items);
-  Result<void> write_large_chunk(PendingWrite& write, std::span<const std::uint32_t> items, Segment& segment);
+  Result<void> write_large_chunk(PendingWrite& write, std::span<const std::uint32_t> items, MappedSegment& segment);
   Result<void> publish_large_chunk(PendingWrite& write, std::span<const std::uint32_t> items,
-                                   const std::shared_ptr<Segment>& segment);
-  format::MetaRow make_meta(const PendingWrite& write, std::uint32_t item, const Segment& segment, std::uint32_t row,
+                                   const std::shared_ptr<MappedSegment>& segment);
+  format::MetaRow make_meta(const PendingWrite& write, std::uint32_t item, const MappedSegment& segment, std::uint32_t row,
                             Sequence sequence, std::uint16_t lag) const;
 
   StoreContext& context_;
@@ -129,7 +134,7 @@ class Committer {
 
   // All below: [commit_mutex_], unless atomic.
   std::unique_ptr<IoQueue> io_;
-  std::unique_ptr<Journal> journal_;
+  std::unique_ptr<JournalFile> journal_;
   std::uint64_t next_journal_id_ = 1;
   std::atomic<std::uint64_t> next_sequence_{1};
   std::uint64_t reserved_until_ = 1;
@@ -138,15 +143,15 @@ class Committer {
   std::atomic<bool> small_commits_{false};
   bool shut_ = false;
   double bytes_per_sync_ = 1e9;  ///< Moving average.
-  std::vector<std::shared_ptr<Segment>> dirty_;      ///< Have rows that no barrier covered.
-  std::vector<std::shared_ptr<Segment>> witnessed_;  ///< Became durable since the last witness.
+  std::vector<std::shared_ptr<MappedSegment>> dirty_;      ///< Have rows that no barrier covered.
+  std::vector<std::shared_ptr<MappedSegment>> witnessed_;  ///< Became durable since the last witness.
 
   // Scratch of the commit that runs.
   std::vector<PendingWrite*> group_;
   std::vector<CommitRun> runs_;
   std::vector<PlannedChange> changes_;
   std::unordered_multimap<std::uint64_t, std::size_t> change_of_hash_;
-  std::vector<std::shared_ptr<Segment>> extra_syncs_;  ///< Segments without new rows that need a barrier.
+  std::vector<std::shared_ptr<MappedSegment>> extra_syncs_;  ///< Segments without new rows that need a barrier.
   std::vector<IoOperation> operations_;
   std::vector<format::JournalRow> journal_rows_;
   std::vector<IoOperation::Buffer> journal_buffers_;

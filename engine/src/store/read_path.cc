@@ -22,7 +22,7 @@ Result<void> ReadPath::check() const {
   return {};
 }
 
-Result<void> ReadPath::verify_slow(const Segment& segment, std::uint32_t row) const {
+Result<void> ReadPath::verify_slow(const MappedSegment& segment, std::uint32_t row) const {
   if (context_.options.verify == VerifyMode::kOff) return {};
   auto verified = segment.verify_row(row);
   if (!verified) note_corruption(verified.error());
@@ -39,7 +39,7 @@ void ReadPath::prefetch_candidate(std::uint64_t hash) const {
   // vector are fetched before the key is compared.
   const auto candidate = family_.index->find(hash, [](Location) { return true; });
   if (!candidate) return;
-  const Segment* segment = family_.segments.get(candidate->ordinal);
+  const MappedSegment* segment = family_.segments.get(candidate->ordinal);
   if (segment == nullptr) return;
   __builtin_prefetch(segment->head(candidate->row));
   const std::byte* vector = segment->vector(candidate->row);
@@ -58,7 +58,7 @@ void ReadPath::multi_get_group(std::span<const Key> keys, std::span<Lookup> answ
     answers[i] = {};
     const auto at = family_.find(hashes[i], keys[i]);
     if (!at) continue;
-    Segment* segment = family_.segments.get(at->ordinal);
+    MappedSegment* segment = family_.segments.get(at->ordinal);
     const bool holds = verify(*segment, at->row).has_value();
     answers[i].status = holds ? Lookup::Status::kHit : Lookup::Status::kCorrupt;
     if (holds) answers[i].view = view({segment, at->row});

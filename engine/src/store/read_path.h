@@ -14,7 +14,7 @@ namespace vectolith::engine {
 
 /// A row that was found and may be looked at inside the epoch scope.
 struct FoundRow {
-  Segment* segment = nullptr;
+  MappedSegment* segment = nullptr;
   std::uint32_t row = 0;
 };
 
@@ -42,12 +42,12 @@ class ReadPath {
   Result<std::optional<FoundRow>> find_hashed(std::uint64_t hash, const Key& key, const ReadOptions& options) const {
     const auto at = family_.find_and_prefetch(hash, key);
     if (!at) return std::optional<FoundRow>();
-    Segment* segment = family_.segments.get(at->ordinal);
+    MappedSegment* segment = family_.segments.get(at->ordinal);
     if (options.min_durability == Durability::kDurable && at->row >= segment->rows_durable()) return std::optional<FoundRow>();
     if (auto verified = verify(*segment, at->row); !verified) [[unlikely]] return std::unexpected(std::move(verified).error());
     return std::optional<FoundRow>(FoundRow{segment, at->row});
   }
-  Result<void> verify(const Segment& segment, std::uint32_t row) const {
+  Result<void> verify(const MappedSegment& segment, std::uint32_t row) const {
     if (context_.options.verify == VerifyMode::kFirstTouch) [[likely]] {
       auto verified = segment.verify_first_touch(row);
       if (!verified) [[unlikely]] note_corruption(verified.error());
@@ -55,7 +55,7 @@ class ReadPath {
     }
     return verify_slow(segment, row);
   }
-  Result<void> verify_slow(const Segment& segment, std::uint32_t row) const;
+  Result<void> verify_slow(const MappedSegment& segment, std::uint32_t row) const;
   void note_corruption(const Error& error) const;
   void prefetch_candidate(std::uint64_t hash) const;
   void multi_get_group(std::span<const Key> keys, std::span<Lookup> answers) const;

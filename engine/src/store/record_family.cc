@@ -14,7 +14,7 @@ using engine::PendingWrite;
 
 namespace {
 
-Result<Record> to_record(const engine::Segment& segment, std::uint32_t unit) {
+Result<Record> to_record(const engine::MappedSegment& segment, std::uint32_t unit) {
   VECTOLITH_TRY_ASSIGN(const auto view, segment.record(unit));
   auto payload = format::record_payload(view);
   if (!payload) return std::unexpected(std::move(payload).error().with_file(segment.path()).with_offset(segment.meta_offset(unit)));

@@ -88,7 +88,7 @@ Result<void> Recovery::read_journals() {
 
 Result<void> Recovery::read_journal(const JournalEntry& entry, bool is_newest) {
   const auto mode = context_.options.read_only ? OpenMode::kReadOnly : OpenMode::kReadWrite;
-  VECTOLITH_TRY_ASSIGN(auto journal, Journal::open(*context_.directory, entry.id, mode));
+  VECTOLITH_TRY_ASSIGN(auto journal, JournalFile::open(*context_.directory, entry.id, mode));
   if (journal->header().journal_uuid != entry.uuid || journal->header().store_uuid != context_.store_uuid) {
     return std::unexpected(Error(ErrorCode::kCorruption, "a journal belongs to another store or life; run 'vectolith fsck'")
                                .with_file(journal->file().path()));
@@ -165,7 +165,7 @@ Result<void> Recovery::check_header(const Opened& opened) const {
 Result<void> Recovery::open_segment(Opened& opened) {
   const bool writable = !context_.options.read_only;
   const bool settled = opened.entry.phase == SegmentPhase::kSealed;
-  VECTOLITH_TRY_ASSIGN(opened.segment, Segment::open(*context_.directory, opened.entry.id,
+  VECTOLITH_TRY_ASSIGN(opened.segment, MappedSegment::open(*context_.directory, opened.entry.id,
                                                      writable ? OpenMode::kReadWrite : OpenMode::kReadOnly));
   VECTOLITH_TRY(check_header(opened));
   auto& segment = *opened.segment;
@@ -264,7 +264,7 @@ Result<void> Recovery::replace_journal(Recovered& recovered, std::vector<format:
   header.journal_uuid = context_.random_uuid();
   header.journal_id = JournalId(recovered.next_journal_id++);
   header.manifest_version = manifest_.version();
-  VECTOLITH_TRY_ASSIGN(recovered.journal, Journal::create(*context_.directory, header));
+  VECTOLITH_TRY_ASSIGN(recovered.journal, JournalFile::create(*context_.directory, header));
   auto& journal = *recovered.journal;
   for (auto& row : newest_rows_) {
     if (!context_.families.contains(row.family)) continue;

@@ -11,7 +11,7 @@
 #include <vectolith/format/journal.h>
 #include <vectolith/format/result.h>
 
-#include "log/journal.h"
+#include "log/journal_file.h"
 #include "manifest/manifest_log.h"
 #include "segment/segment_scan.h"
 #include "store/committer.h"
@@ -24,7 +24,7 @@ namespace vectolith::engine {
 struct Recovered {
   Sequence next_sequence;
   Sequence reserved_until;
-  std::unique_ptr<Journal> journal;  ///< Null when read-only.
+  std::unique_ptr<JournalFile> journal;  ///< Null when read-only.
   std::uint64_t next_journal_id = 1;
   std::vector<SealJob> seal_jobs;    ///< Frozen segments: to be synced and sealed in the background.
 };
@@ -45,7 +45,7 @@ class Recovery {
   struct Opened {
     SegmentEntry entry;
     std::shared_ptr<FamilyState> family;
-    std::shared_ptr<Segment> segment;
+    std::shared_ptr<MappedSegment> segment;
     SegmentScan scan;
     bool remove = false;
   };
@@ -79,7 +79,7 @@ class Recovery {
   SegmentFactory& factory_;
   ManifestLog& manifest_;
   std::vector<Opened> opened_;
-  std::map<JournalId, std::unique_ptr<Journal>> journals_;
+  std::map<JournalId, std::unique_ptr<JournalFile>> journals_;
   std::vector<Death> deaths_;
   std::vector<format::JournalRow> newest_rows_;  ///< Erases of the newest journal, to be carried over.
   std::map<SegmentId, std::uint32_t> watermarks_;

@@ -25,7 +25,7 @@ Result<void> Recovery::build_index(FamilyState& family) {
   std::vector<std::vector<std::pair<std::uint64_t, Location>>> hashed(segments.size());
   std::vector<std::optional<Error>> errors(segments.size());
   context_.environment->run_parallel(segments.size(), [&](std::size_t i) {
-    const Segment& segment = *segments[i];
+    const MappedSegment& segment = *segments[i];
     hashed[i].reserve(segment.holds_records() ? 0 : segment.rows());
     auto walked = for_each_row(segment, segment.rows(), [&](std::uint32_t row) {
       hashed[i].emplace_back(context_.hasher(segment.key(row)), Location{segment.ordinal, row});
@@ -75,10 +75,10 @@ Result<void> Recovery::insert_rows(FamilyState& family, std::span<const std::pai
 }
 
 Result<void> Recovery::insert_newest(FamilyState& family, std::uint64_t hash, Location location) {
-  Segment& segment = *family.by_ordinal[location.ordinal];
+  MappedSegment& segment = *family.by_ordinal[location.ordinal];
   const Key& key = segment.key(location.row);
   if (const auto old = family.find(hash, key)) {
-    Segment& other = *family.by_ordinal[old->ordinal];
+    MappedSegment& other = *family.by_ordinal[old->ordinal];
     if (segment.sequence(location.row) <= other.sequence(old->row)) return {};
     family.index->replace(hash, *old, location);
     other.clear_live(old->row);

@@ -17,7 +17,7 @@ namespace vectolith::engine {
 namespace {
 
 constexpr std::uint64_t kUsefulRowsMin = 16;
-constexpr std::uint64_t kOverheadBytes = 256 * 1'024;  // Header, meta, alignment and footer of a small file.
+constexpr std::uint64_t kOverheadBytes = 48 * 1'024;  // Header, meta, alignment and footer of a small file.
 
 void set_geometry(format::SegmentHeader& header, const format::SegmentGeometry& geometry) {
   header.row_bytes = geometry.row_bytes;
@@ -62,11 +62,11 @@ format::SegmentHeader SegmentFactory::header(const FamilyState& family, const fo
   return header;
 }
 
-Result<std::shared_ptr<Segment>> SegmentFactory::create(const FamilyState& family, std::uint64_t file_bytes,
+Result<std::shared_ptr<MappedSegment>> SegmentFactory::create(const FamilyState& family, std::uint64_t file_bytes,
                                                         bool prewrite) {
   while (true) {
     VECTOLITH_TRY_ASSIGN(const auto shape, geometry(family, file_bytes));
-    auto segment = Segment::create(*context_.environment, *context_.directory, header(family, shape), prewrite);
+    auto segment = MappedSegment::create(*context_.environment, *context_.directory, header(family, shape), prewrite);
     if (segment) {
       VECTOLITH_TRY((*segment)->map());
       return segment;
@@ -77,7 +77,7 @@ Result<std::shared_ptr<Segment>> SegmentFactory::create(const FamilyState& famil
   }
 }
 
-Result<std::shared_ptr<Segment>> SegmentFactory::create_active(const FamilyState& family, std::uint64_t file_bytes,
+Result<std::shared_ptr<MappedSegment>> SegmentFactory::create_active(const FamilyState& family, std::uint64_t file_bytes,
                                                                bool prewrite) {
   VECTOLITH_TRY_ASSIGN(auto segment, create(family, file_bytes, prewrite));
   const std::array<format::Edit, 1> edits = {add_edit(*segment)};
@@ -89,12 +89,12 @@ Result<std::shared_ptr<Segment>> SegmentFactory::create_active(const FamilyState
   return segment;
 }
 
-format::AddSegment SegmentFactory::add_edit(const Segment& segment) {
+format::AddSegment SegmentFactory::add_edit(const MappedSegment& segment) {
   const auto& header = segment.header();
   return {.segment = header.segment_id, .family = header.family_id, .uuid = header.segment_uuid, .file_bytes = header.file_bytes};
 }
 
-Result<format::SegmentFooter> SegmentFactory::footer_of(const Segment& segment) const {
+Result<format::SegmentFooter> SegmentFactory::footer_of(const MappedSegment& segment) const {
   std::set<std::pair<std::uint16_t, std::uint32_t>> used;
   const auto use = [&](format::InternedEntry::Table table, std::uint32_t id) {
     if (id != 0) used.emplace(static_cast<std::uint16_t>(table), id);
@@ -114,7 +114,7 @@ Result<format::SegmentFooter> SegmentFactory::footer_of(const Segment& segment) 
   return build_footer(segment, std::move(interned));
 }
 
-format::SealSegment SegmentFactory::seal_edit(const Segment& segment, const format::SegmentFooter& footer) {
+format::SealSegment SegmentFactory::seal_edit(const MappedSegment& segment, const format::SegmentFooter& footer) {
   return {.segment = segment.id(),
           .row_count = footer.row_count,
           .first_sequence = footer.first_sequence,
@@ -122,7 +122,7 @@ format::SealSegment SegmentFactory::seal_edit(const Segment& segment, const form
           .invalid = segment.invalid};
 }
 
-Result<void> SegmentFactory::seal(Segment& segment, bool& sync_failed) {
+Result<void> SegmentFactory::seal(MappedSegment& segment, bool& sync_failed) {
   sync_failed = false;
   const std::uint32_t rows = segment.rows();
   if (segment.rows_durable() < rows) {
@@ -144,7 +144,7 @@ Result<void> SegmentFactory::seal(Segment& segment, bool& sync_failed) {
       true);
 }
 
-void SegmentFactory::remove_file(const Segment& segment) {
+void SegmentFactory::remove_file(const MappedSegment& segment) {
   (void)context_.directory->unlink(format::segment_name(segment.id()));
 }
 

@@ -9,7 +9,7 @@
 #include <vectolith/format/manifest.h>
 #include <vectolith/format/result.h>
 
-#include "segment/segment.h"
+#include "segment/mapped_segment.h"
 #include "store/store_context.h"
 
 namespace vectolith::engine {
@@ -25,20 +25,20 @@ class SegmentFactory {
   /// A mapped, empty segment of about `file_bytes` (at least 16 rows), not yet in the manifest.
   /// When the disk is nearly full, halves the size down to the smallest that is useful.
   /// Errors: kNoSpace, kIo.
-  Result<std::shared_ptr<Segment>> create(const FamilyState& family, std::uint64_t file_bytes, bool prewrite);
+  Result<std::shared_ptr<MappedSegment>> create(const FamilyState& family, std::uint64_t file_bytes, bool prewrite);
   /// As `create`, and named in the manifest as active.
-  Result<std::shared_ptr<Segment>> create_active(const FamilyState& family, std::uint64_t file_bytes, bool prewrite);
+  Result<std::shared_ptr<MappedSegment>> create_active(const FamilyState& family, std::uint64_t file_bytes, bool prewrite);
   /// The manifest edit that adds `segment` to its family.
-  static format::AddSegment add_edit(const Segment& segment);
+  static format::AddSegment add_edit(const MappedSegment& segment);
   /// Footer of a full or final segment, with the interned entries that its rows use. Errors: kIo.
-  Result<format::SegmentFooter> footer_of(const Segment& segment) const;
+  Result<format::SegmentFooter> footer_of(const MappedSegment& segment) const;
   /// The manifest edit that seals it.
-  static format::SealSegment seal_edit(const Segment& segment, const format::SegmentFooter& footer);
+  static format::SealSegment seal_edit(const MappedSegment& segment, const format::SegmentFooter& footer);
   /// Makes the data durable if they are not, writes the footer, commits the edit.
   /// Errors: kIo and others; `sync_failed` tells whether rows may be lost with the segment.
-  Result<void> seal(Segment& segment, bool& sync_failed);
+  Result<void> seal(MappedSegment& segment, bool& sync_failed);
   /// Unlinks the file of a segment that the manifest does not name (any more).
-  void remove_file(const Segment& segment);
+  void remove_file(const MappedSegment& segment);
 
  private:
   Result<format::SegmentGeometry> geometry(const FamilyState& family, std::uint64_t file_bytes) const;

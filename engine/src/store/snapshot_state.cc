@@ -21,7 +21,7 @@ bool test_bit(FrozenSegment& frozen, std::uint32_t row) {
 
 }  // namespace
 
-std::shared_ptr<FrozenSegment> freeze_segment(const std::shared_ptr<Segment>& segment, std::uint32_t rows) {
+std::shared_ptr<FrozenSegment> freeze_segment(const std::shared_ptr<MappedSegment>& segment, std::uint32_t rows) {
   auto frozen = std::make_shared<FrozenSegment>();
   frozen->segment = segment;
   frozen->rows = rows;
@@ -32,7 +32,7 @@ std::shared_ptr<FrozenSegment> freeze_segment(const std::shared_ptr<Segment>& se
 }
 
 SegmentView view_of(const std::shared_ptr<FrozenSegment>& frozen, const FamilyState& family) {
-  const Segment& segment = *frozen->segment;
+  const MappedSegment& segment = *frozen->segment;
   SegmentView view;
   view.id = segment.id();
   view.base = segment.vector(0);
@@ -79,7 +79,7 @@ std::vector<std::shared_ptr<SnapshotState>> SnapshotRegistry::live_snapshots() {
   return live;
 }
 
-void SnapshotRegistry::on_replace(FamilyId family, const Key& key, const std::shared_ptr<Segment>& segment,
+void SnapshotRegistry::on_replace(FamilyId family, const Key& key, const std::shared_ptr<MappedSegment>& segment,
                                   std::uint32_t row) {
   for (const auto& snapshot : live_snapshots()) {
     if (!snapshot->holds(family, segment->ordinal, row)) continue;
@@ -88,7 +88,7 @@ void SnapshotRegistry::on_replace(FamilyId family, const Key& key, const std::sh
   }
 }
 
-void SnapshotRegistry::on_erase(FamilyId family, const Key& key, const Segment* segment, std::uint32_t row) {
+void SnapshotRegistry::on_erase(FamilyId family, const Key& key, const MappedSegment* segment, std::uint32_t row) {
   for (const auto& snapshot : live_snapshots()) {
     const auto view = snapshot->families.find(family);
     if (view == snapshot->families.end()) continue;

@@ -15,25 +15,25 @@
 #include <vectolith/store.h>
 
 #include "manifest/family_state.h"
-#include "segment/segment.h"
+#include "segment/mapped_segment.h"
 
 namespace vectolith::engine {
 
 /// A segment as a snapshot sees it.
 struct FrozenSegment {
-  std::shared_ptr<Segment> segment;
+  std::shared_ptr<MappedSegment> segment;
   std::uint32_t rows = 0;
   std::vector<std::uint64_t> live;
 };
 
 /// Freezes the live bitmap of the first `rows` rows. Threads: the committer.
-std::shared_ptr<FrozenSegment> freeze_segment(const std::shared_ptr<Segment>& segment, std::uint32_t rows);
+std::shared_ptr<FrozenSegment> freeze_segment(const std::shared_ptr<MappedSegment>& segment, std::uint32_t rows);
 /// The public view of a frozen segment; it pins `frozen`.
 SegmentView view_of(const std::shared_ptr<FrozenSegment>& frozen, const FamilyState& family);
 
 /// Where a superseded row lies.
 struct PinnedLocation {
-  std::shared_ptr<Segment> segment;
+  std::shared_ptr<MappedSegment> segment;
   std::uint32_t row = 0;
 };
 
@@ -62,9 +62,9 @@ class SnapshotRegistry {
   /// True if none is open: the common case, one relaxed load.
   [[nodiscard]] bool empty() const noexcept { return open_.load(std::memory_order_relaxed) == 0; }
   /// Notes that the row at `at` no longer answers for `key`, which lives on elsewhere.
-  void on_replace(FamilyId family, const Key& key, const std::shared_ptr<Segment>& segment, std::uint32_t row);
+  void on_replace(FamilyId family, const Key& key, const std::shared_ptr<MappedSegment>& segment, std::uint32_t row);
   /// Makes `key` unreadable through every snapshot at once. `at` is its row, if it had one.
-  void on_erase(FamilyId family, const Key& key, const Segment* segment, std::uint32_t row);
+  void on_erase(FamilyId family, const Key& key, const MappedSegment* segment, std::uint32_t row);
 
  private:
   std::vector<std::shared_ptr<SnapshotState>> live_snapshots();

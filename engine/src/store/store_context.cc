@@ -15,9 +15,9 @@ namespace {
 /// Index memory from the environment's pages.
 class EnvironmentPages final : public PageSource {
  public:
-  explicit EnvironmentPages(Environment& environment) : environment_(environment) {}
+  explicit EnvironmentPages(std::shared_ptr<Environment> environment) : environment_(std::move(environment)) {}
   void* allocate(std::size_t bytes) override {
-    auto pages = environment_.allocate_pages(bytes);
+    auto pages = environment_->allocate_pages(bytes);
     if (!pages) return nullptr;
     void* memory = (*pages)->bytes().data();
     const std::lock_guard lock(mutex_);
@@ -30,7 +30,7 @@ class EnvironmentPages final : public PageSource {
   }
 
  private:
-  Environment& environment_;
+  std::shared_ptr<Environment> environment_;
   std::mutex mutex_;
   std::unordered_map<void*, std::unique_ptr<Pages>> held_;
 };
@@ -47,8 +47,11 @@ StoreContext::StoreContext(Options opened_with, std::string store_path, std::sha
     : options(std::move(opened_with)),
       path(std::move(store_path)),
       environment(std::move(os)),
-      page_source(std::make_unique<EnvironmentPages>(*environment)),
-      epochs([env = environment] { return env->barrier_all_threads(); }),
+      page_source(std::make_shared<EnvironmentPages>(environment)),
+      epoch_domain(new EpochDomain([env = environment] { return env->barrier_all_threads(); }),
+                   // What is retired gives its memory back to the page source, which so outlives the domain.
+                   [pages = page_source](EpochDomain* domain) { delete domain; }),
+      epochs(*epoch_domain),
       hasher(make_hasher(*environment)) {}
 
 Uuid StoreContext::random_uuid() const {
@@ -63,6 +66,7 @@ std::uint32_t StoreContext::index_shards() const noexcept {
 
 Result<std::shared_ptr<FamilyState>> StoreContext::make_family(const FamilyEntry& entry, std::uint64_t rows_expected) {
   auto family = std::make_shared<FamilyState>();
+  family->epoch_domain = epoch_domain;
   family->id = entry.id;
   family->kind = entry.kind;
   family->name = entry.name;

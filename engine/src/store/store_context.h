@@ -81,6 +81,9 @@ class SharedManifest {
 /// Everything the parts of one open store share.
 struct StoreContext {
   StoreContext(Options opened_with, std::string store_path, std::shared_ptr<Environment> os);
+  StoreContext(const StoreContext&) = delete;
+  StoreContext& operator=(const StoreContext&) = delete;
+  ~StoreContext() { epochs.collect(); }
 
   Options options;
   std::string path;
@@ -89,8 +92,9 @@ struct StoreContext {
   std::unique_ptr<File> lock_file;
   Uuid store_uuid;
   SharedManifest manifest;
-  std::unique_ptr<PageSource> page_source;
-  EpochDomain epochs;
+  std::shared_ptr<PageSource> page_source;
+  std::shared_ptr<EpochDomain> epoch_domain;  ///< Shared with the families: handles may outlive the store.
+  EpochDomain& epochs;
   format::KeyHasher hasher;
   StoreCounters counters;
   SnapshotRegistry snapshots;

@@ -167,7 +167,9 @@ Result<void> StoreImpl::close() {
   auto suspended = suspend();
   for (const auto& family : context_.family_list()) {
     for (const auto& segment : family->by_ordinal) segment->close_file();
+    family->prepared.reset();
   }
+  committer_.close_files();
   context_.manifest.set(nullptr);
   context_.lock_file.reset();
   context_.epochs.collect();

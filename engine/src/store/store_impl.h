@@ -38,7 +38,7 @@ class StoreImpl : public std::enable_shared_from_this<StoreImpl> {
   /// Every interned entry.
   [[nodiscard]] std::vector<format::InternedEntry> interned() const;
   /// The family's segments by id, pinned. Errors: kClosed, kWrongFamily.
-  Result<std::map<SegmentId, std::shared_ptr<Segment>>> segments_by_id(const FamilyState& family);
+  Result<std::map<SegmentId, std::shared_ptr<MappedSegment>>> segments_by_id(const FamilyState& family);
   Result<void> sync();
   Result<void> wait_durable(std::uint64_t commit);
   [[nodiscard]] StoreStats stats();

@@ -145,10 +145,10 @@ std::vector<format::InternedEntry> StoreImpl::interned() const {
   return context_.manifest.read([](const ManifestState& state) { return state.interned(); });
 }
 
-Result<std::map<SegmentId, std::shared_ptr<Segment>>> StoreImpl::segments_by_id(const FamilyState& family) {
+Result<std::map<SegmentId, std::shared_ptr<MappedSegment>>> StoreImpl::segments_by_id(const FamilyState& family) {
   VECTOLITH_TRY(context_.check_open());
   if (family.dropped.load()) return fail(ErrorCode::kWrongFamily, "family '" + family.name + "' was dropped");
-  std::map<SegmentId, std::shared_ptr<Segment>> by_id;
+  std::map<SegmentId, std::shared_ptr<MappedSegment>> by_id;
   const Committer::Lock lock(committer_);
   for (const auto& segment : family.by_ordinal) by_id.emplace(segment->id(), segment);
   return by_id;

@@ -104,6 +104,19 @@ TEST(ControlSession, TakesNothingButMoreOrCancelAfterABatch) {
   EXPECT_TRUE(peer.ends());
 }
 
+TEST(ControlSession, SendsNoMoreRowsOnceItsPeerCancels) {
+  ServedStore served;
+  served.fill(600);
+  auto peer = served.raw_peer();
+  ASSERT_TRUE(peer.send_scan("vectors").has_value());
+  const auto batch = peer.receive().value();
+  ASSERT_EQ(batch.verb, ControlVerb::kScanBatch);
+  ASSERT_TRUE(peer.send(ControlVerb::kScanCancel).has_value());
+  const auto end = peer.receive().value();
+  ASSERT_EQ(end.verb, ControlVerb::kScanEnd);
+  EXPECT_EQ(decode_scan_end(end.payload).value().rows, decode_scan_batch(batch.payload).value().size());
+}
+
 TEST(ControlSession, SurvivesRandomBytesFromItsPeers) {
   ServedStore served;
   std::mt19937_64 random(vectolith::testing::random_seed());
@@ -191,7 +204,7 @@ TEST(ControlServerBounds, EndAPeerThatDoesNotReadItsAnswer) {
 
 TEST(ControlServerBounds, LetWorkOfTheStoreTakeLongerThanAnyPatience) {
   std::latch started(1), release(1);
-  ServedStore served(options_with(2, {kShort, kShort}), [&]() -> Result<FsckReport> {
+  ServedStore served(options_with(4, {kShort, kShort}), [&]() -> Result<FsckReport> {
     started.count_down();
     release.wait();
     return testing::sample_report();
@@ -200,7 +213,8 @@ TEST(ControlServerBounds, LetWorkOfTheStoreTakeLongerThanAnyPatience) {
   ASSERT_TRUE(worker.send(ControlVerb::kFsck).has_value());
   started.wait();
   {
-    // Two peers in a row outlast their patience while the fsck still runs.
+    // Two peers in a row outlast their patience while the fsck still runs. (Both fit in, even when the
+    // first one still counts.)
     const PassingTime time(served.environment());
     for (int i = 0; i < 2; ++i) EXPECT_TRUE(served.raw_peer().ends());
   }

@@ -8,6 +8,8 @@
 
 #include <gtest/gtest.h>
 
+#include <vectolith/format/superblock.h>
+
 #include "engine/control/served_store.h"
 
 namespace vectolith::engine {

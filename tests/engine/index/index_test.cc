@@ -250,6 +250,43 @@ TEST_F(IndexTest, AsksTheCallerAboutEveryKeyOfTheSameHashBits) {
   EXPECT_EQ(asked, 10U);
 }
 
+TEST_F(IndexTest, LooksAgainWhenARowMovedWhileItsOldPlaceWasRefused) {
+  // Compaction moves the row just before the caller looks at it: the old place no longer holds the key.
+  const auto index = make({.shards = 1});
+  const std::uint64_t hash = hash_of(0);
+  const Location old_place = location_for(0);
+  const Location new_place{.ordinal = 9, .row = 9};
+  ASSERT_TRUE(index->insert(hash, old_place).has_value());
+  const auto scope = epochs_.enter();
+  const auto found = index->find(hash, [&](Location at) {
+    if (at == old_place) {
+      EXPECT_TRUE(index->replace(hash, old_place, new_place));
+    }
+    return at == new_place;
+  });
+  EXPECT_EQ(found, new_place);
+}
+
+TEST_F(IndexTest, LooksAgainWhenTheTableGrewAndARowMovedWhileItsOldPlaceWasRefused) {
+  // As above, but the reader still looks at a table that nobody writes to any more.
+  const auto index = make({.shards = 1});
+  const std::uint64_t hash = hash_of(0);
+  const Location old_place = location_for(0);
+  const Location new_place{.ordinal = 9, .row = 9};
+  ASSERT_TRUE(index->insert(hash, old_place).has_value());
+  const auto scope = epochs_.enter();
+  const auto found = index->find(hash, [&](Location at) {
+    if (at == old_place) {
+      for (std::uint64_t key = 1; epochs_.retired() == 0; ++key) {
+        EXPECT_TRUE(index->insert(hash_of(key), location_for(key)).has_value());
+      }
+      EXPECT_TRUE(index->replace(hash, old_place, new_place));
+    }
+    return at == new_place;
+  });
+  EXPECT_EQ(found, new_place);
+}
+
 TEST_F(IndexTest, ReportsALimitWhenTooManyKeysShareTheirHashBits) {
   const auto index = make({.shards = 1});
   const std::uint64_t hash = hash_of(7);

@@ -126,7 +126,7 @@ TEST_P(PosixFileTest, AWriteBeyondTheFileSizeLimitIsContinuedToTheLimitAndThenAn
   EXPECT_GT(environment_->counters().short_transfers, 0U);
 }
 
-TEST_P(PosixFileTest, InterruptedAndShortWritesAreContinuedUntilAllBytesAreThere) {
+TEST_P(PosixFileTest, InterruptedWritesAreRepeatedUntilAllBytesAreThere) {
   run_in_child([&] {
     const auto file = open_file("f");
     inject_system_calls({{SYS_pwritev, {.results = {-EINTR, -EINTR, -EAGAIN, -EINTR}}}});

@@ -237,7 +237,7 @@ TEST_F(ManifestDamageTest, ComesBackAfterACrashInEveryStepOfASwitch) {
   }
   log.reset();
   std::uint64_t outcomes[2] = {0, 0};
-  for (int round = 0; round < 200; ++round) {
+  for (int round = 0; round < 120; ++round) {
     testing::copy_files(saved.path(), temp_.path());
     log = *open(false);
     const ManifestState before = log->state();

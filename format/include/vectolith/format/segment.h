@@ -52,6 +52,7 @@ struct SegmentGeometry {
 };
 
 /// The geometry with the most rows that fits into `file_bytes` (rounded down to 4 KiB).
+/// Where kSegmentRowsMax binds, the result's `file_bytes` is smaller than asked: go by the result.
 /// Errors: kInvalidArgument if the file is outside [64 KiB, 1 TiB] or holds no row.
 Result<SegmentGeometry> vector_geometry(std::uint64_t file_bytes, std::uint32_t row_bytes);
 Result<SegmentGeometry> record_geometry(std::uint64_t file_bytes);

@@ -47,15 +47,15 @@ class RowBitmap {
 ///
 /// Invariants: rows [0, rows()) have completed writes; rows [0, rows_durable()) are on the medium; a
 /// row's bytes never change after it is counted by rows(). Nothing is written through the mapping.
-class Segment : public std::enable_shared_from_this<Segment> {
+class MappedSegment : public std::enable_shared_from_this<MappedSegment> {
  public:
   /// Creates and preallocates the file, writes its header and makes both durable (the directory too).
   /// `prewrite`: fill it with zeros, so that later barriers need no extent conversion.
   /// Errors: kNoSpace, kIo; the file is then removed again.
-  static Result<std::shared_ptr<Segment>> create(Environment& environment, Directory& directory,
+  static Result<std::shared_ptr<MappedSegment>> create(Environment& environment, Directory& directory,
                                                  const format::SegmentHeader& header, bool prewrite);
   /// Opens a file. Errors: kNotFound; kCorruption, kUnsupported from the header; kIo.
-  static Result<std::shared_ptr<Segment>> open(Directory& directory, SegmentId id, OpenMode mode);
+  static Result<std::shared_ptr<MappedSegment>> open(Directory& directory, SegmentId id, OpenMode mode);
 
   /// Maps the file. Before this no row may be read. Errors: kIo.
   Result<void> map();
@@ -67,7 +67,11 @@ class Segment : public std::enable_shared_from_this<Segment> {
   [[nodiscard]] File& file() const noexcept { return *file_; }
   [[nodiscard]] const std::string& path() const noexcept { return path_; }
   /// Closes the file and so releases its lock; what is mapped stays readable. No write may follow.
-  void close_file() noexcept { file_.reset(); }
+  void close_file() noexcept {
+    // The mapping keeps the open file description alive, and with it a lock that is not given back.
+    if (file_ != nullptr) (void)file_->unlock();
+    file_.reset();
+  }
   [[nodiscard]] Mapping& mapping() const noexcept { return *mapping_; }
 
   /// The 64 bytes that start row `row`: its MetaRow or RecordHeader. Bytes 0..47 mean the same in both.
@@ -120,7 +124,7 @@ class Segment : public std::enable_shared_from_this<Segment> {
   std::vector<format::RowRange> invalid;
 
  private:
-  Segment(const format::SegmentHeader& header, std::unique_ptr<File> file);
+  MappedSegment(const format::SegmentHeader& header, std::unique_ptr<File> file);
   Result<void> verify_and_mark(std::uint32_t row) const;
   Result<void> verify_vector_row(std::uint32_t row) const;
 

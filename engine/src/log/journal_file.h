@@ -16,12 +16,12 @@
 namespace vectolith::engine {
 
 /// An open journal. Threads: one at a time (the committer's lock).
-class Journal {
+class JournalFile {
  public:
   /// Creates the preallocated file with a durable header and name. Errors: kNoSpace, kIo.
-  static Result<std::unique_ptr<Journal>> create(Directory& directory, const format::JournalHeader& header);
+  static Result<std::unique_ptr<JournalFile>> create(Directory& directory, const format::JournalHeader& header);
   /// Errors: kNotFound, kCorruption, kUnsupported, kIo.
-  static Result<std::unique_ptr<Journal>> open(Directory& directory, JournalId id, OpenMode mode);
+  static Result<std::unique_ptr<JournalFile>> open(Directory& directory, JournalId id, OpenMode mode);
 
   [[nodiscard]] const format::JournalHeader& header() const noexcept { return header_; }
   [[nodiscard]] File& file() const noexcept { return *file_; }
@@ -45,7 +45,7 @@ class Journal {
   Result<Scan> scan(const std::function<void(const format::JournalRow&)>& visit) const;
 
  private:
-  Journal(const format::JournalHeader& header, std::unique_ptr<File> file) : header_(header), file_(std::move(file)) {}
+  JournalFile(const format::JournalHeader& header, std::unique_ptr<File> file) : header_(header), file_(std::move(file)) {}
   format::JournalHeader header_;
   std::unique_ptr<File> file_;
   std::uint32_t next_row_ = 0;

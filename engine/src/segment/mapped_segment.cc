@@ -1,6 +1,6 @@
 /// @file
 /// Opening, creating and checking of a mapped segment file.
-#include "segment/segment.h"
+#include "segment/mapped_segment.h"
 
 #include <array>
 #include <string>
@@ -31,10 +31,10 @@ Result<void> initialise_file(File& file, const format::SegmentHeader& header, bo
 
 }  // namespace
 
-Segment::Segment(const format::SegmentHeader& header, std::unique_ptr<File> file)
+MappedSegment::MappedSegment(const format::SegmentHeader& header, std::unique_ptr<File> file)
     : header_(header), file_(std::move(file)), path_(file_->path()), live_(header.row_capacity), verified_(header.row_capacity) {}
 
-Result<std::shared_ptr<Segment>> Segment::create(Environment& /*environment*/, Directory& directory,
+Result<std::shared_ptr<MappedSegment>> MappedSegment::create(Environment& /*environment*/, Directory& directory,
                                                  const format::SegmentHeader& header, bool prewrite) {
   const std::string name = format::segment_name(header.segment_id);
   VECTOLITH_TRY_ASSIGN(auto file, directory.open(name, OpenMode::kCreateNew));
@@ -49,10 +49,10 @@ Result<std::shared_ptr<Segment>> Segment::create(Environment& /*environment*/, D
     (void)directory.unlink(name);
     return std::unexpected(error);
   }
-  return std::shared_ptr<Segment>(new Segment(header, std::move(file)));
+  return std::shared_ptr<MappedSegment>(new MappedSegment(header, std::move(file)));
 }
 
-Result<std::shared_ptr<Segment>> Segment::open(Directory& directory, SegmentId id, OpenMode mode) {
+Result<std::shared_ptr<MappedSegment>> MappedSegment::open(Directory& directory, SegmentId id, OpenMode mode) {
   VECTOLITH_TRY_ASSIGN(auto file, directory.open(format::segment_name(id), mode));
   std::array<std::byte, format::kSegmentHeaderBytes> bytes;
   VECTOLITH_TRY(file->read_exact(0, bytes));
@@ -66,10 +66,10 @@ Result<std::shared_ptr<Segment>> Segment::open(Directory& directory, SegmentId i
                                .with_expected(std::to_string(header->file_bytes) + " bytes")
                                .with_found(std::to_string(size)));
   }
-  return std::shared_ptr<Segment>(new Segment(*header, std::move(file)));
+  return std::shared_ptr<MappedSegment>(new MappedSegment(*header, std::move(file)));
 }
 
-Result<void> Segment::map() {
+Result<void> MappedSegment::map() {
   VECTOLITH_TRY_ASSIGN(mapping_, file_->map());
   const auto bytes = mapping_->bytes();
   matrix_ = bytes.data() + header_.matrix_offset;
@@ -77,13 +77,13 @@ Result<void> Segment::map() {
   return {};
 }
 
-std::span<const std::byte> Segment::record_bytes(std::uint32_t unit) const noexcept {
+std::span<const std::byte> MappedSegment::record_bytes(std::uint32_t unit) const noexcept {
   const std::uint64_t first = std::uint64_t{unit} * 64;
   const std::uint64_t end = std::uint64_t{capacity()} * 64;
   return {matrix_ + first, static_cast<std::size_t>(end - first)};
 }
 
-Result<void> Segment::verify_vector_row(std::uint32_t row) const {
+Result<void> MappedSegment::verify_vector_row(std::uint32_t row) const {
   VECTOLITH_TRY(mapping_->populate(vector_offset(row), header_.row_bytes));
   const auto& meta_row = meta(row);
   const auto expected = format::row_sum(header_.segment_uuid, RowIndex(row), meta_row);
@@ -106,7 +106,7 @@ Result<void> Segment::verify_vector_row(std::uint32_t row) const {
   return {};
 }
 
-Result<format::RecordView> Segment::record(std::uint32_t unit) const {
+Result<format::RecordView> MappedSegment::record(std::uint32_t unit) const {
   const std::uint64_t offset = header_.matrix_offset + std::uint64_t{unit} * 64;
   const auto bytes = record_bytes(unit);
   VECTOLITH_TRY(mapping_->populate(offset, std::min<std::size_t>(bytes.size(), 4'096)));
@@ -123,13 +123,13 @@ Result<format::RecordView> Segment::record(std::uint32_t unit) const {
   return view;
 }
 
-Result<void> Segment::verify_row(std::uint32_t row) const {
+Result<void> MappedSegment::verify_row(std::uint32_t row) const {
   if (!holds_records()) return verify_vector_row(row);
   VECTOLITH_TRY(record(row));
   return {};
 }
 
-Result<void> Segment::verify_and_mark(std::uint32_t row) const {
+Result<void> MappedSegment::verify_and_mark(std::uint32_t row) const {
   VECTOLITH_TRY(verify_row(row));
   mark_verified(row);
   return {};

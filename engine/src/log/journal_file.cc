@@ -1,6 +1,6 @@
 /// @file
 /// Creating, appending to and scanning journal files.
-#include "log/journal.h"
+#include "log/journal_file.h"
 
 #include <array>
 #include <cstring>
@@ -10,7 +10,7 @@
 
 namespace vectolith::engine {
 
-Result<std::unique_ptr<Journal>> Journal::create(Directory& directory, const format::JournalHeader& header) {
+Result<std::unique_ptr<JournalFile>> JournalFile::create(Directory& directory, const format::JournalHeader& header) {
   const std::string name = format::journal_name(header.journal_id);
   VECTOLITH_TRY_ASSIGN(auto file, directory.open(name, OpenMode::kCreateNew));
   VECTOLITH_TRY_ASSIGN(const bool locked, file->try_lock(LockMode::kExclusive));
@@ -26,24 +26,24 @@ Result<std::unique_ptr<Journal>> Journal::create(Directory& directory, const for
     (void)directory.unlink(name);
     return std::unexpected(std::move(made).error());
   }
-  return std::unique_ptr<Journal>(new Journal(header, std::move(file)));
+  return std::unique_ptr<JournalFile>(new JournalFile(header, std::move(file)));
 }
 
-Result<std::unique_ptr<Journal>> Journal::open(Directory& directory, JournalId id, OpenMode mode) {
+Result<std::unique_ptr<JournalFile>> JournalFile::open(Directory& directory, JournalId id, OpenMode mode) {
   VECTOLITH_TRY_ASSIGN(auto file, directory.open(format::journal_name(id), mode));
   std::array<std::byte, format::kJournalHeaderBytes> bytes;
   VECTOLITH_TRY(file->read_exact(0, bytes));
   auto header = format::decode_journal_header(bytes);
   if (!header) return std::unexpected(std::move(header).error().with_file(file->path()));
-  return std::unique_ptr<Journal>(new Journal(*header, std::move(file)));
+  return std::unique_ptr<JournalFile>(new JournalFile(*header, std::move(file)));
 }
 
-std::uint64_t Journal::place(format::JournalRow& row) noexcept {
+std::uint64_t JournalFile::place(format::JournalRow& row) noexcept {
   format::seal_journal_row(row, header_.journal_uuid, next_row_);
   return format::kJournalHeaderBytes + std::uint64_t{next_row_++} * sizeof(format::JournalRow);
 }
 
-Result<Journal::Scan> Journal::scan(const std::function<void(const format::JournalRow&)>& visit) const {
+Result<JournalFile::Scan> JournalFile::scan(const std::function<void(const format::JournalRow&)>& visit) const {
   constexpr std::size_t kRowsPerRead = 16'384;
   std::vector<format::JournalRow> rows(kRowsPerRead);
   Scan scan;

@@ -1,0 +1,134 @@
+/// @file
+/// Promises after I/O errors: a failed fsync is final for its segment, and acknowledged rows move elsewhere.
+#include <vectolith/store.h>
+
+#include <atomic>
+#include <cerrno>
+
+#include "store_fixture.h"
+#include "support/fault_environment.h"
+
+namespace vectolith::testing {
+namespace {
+
+class Faulty : public StoreTest {
+ protected:
+  void open_faulty() {
+    faults_ = std::make_shared<FaultEnvironment>(environment_);
+    Options with = options();
+    with.environment = faults_;
+    open(with);
+  }
+  static bool is_segment(const DiskChange& change) { return change.path.ends_with(".vls"); }
+  std::shared_ptr<FaultEnvironment> faults_;
+};
+
+TEST_F(Faulty, FsyncOfASegmentIsNotTriedAgainAndItsRowsAreSavedElsewhere) {
+  open_faulty();
+  auto f = family();
+  for (std::uint64_t i = 0; i < 20; ++i) put(f, i);
+  const auto before = (**f.get(key_of(0)))->row_id().segment;
+  std::atomic<int> failed{0};
+  std::string poisoned;
+  faults_->decide([&](const DiskChange& change) {
+    const bool hit = is_segment(change) && change.kind == DiskChange::Kind::kDataSync && (poisoned.empty() || change.path == poisoned);
+    if (!hit) return Verdict{};
+    poisoned = change.path;
+    ++failed;
+    return Verdict{.error = EIO};
+  });
+  const auto vector = vector_of(50);
+  const auto durable = f.put(key_of(50), std::span<const float>(vector), {.durability = Durability::kDurable});
+  EXPECT_TRUE(durable.has_value()) << durable.error().to_string();
+  EXPECT_EQ(failed.load(), 1) << "no barrier of that segment is ever asked for again";
+  for (std::uint64_t i = 0; i < 20; ++i) expect_holds(f, i);
+  expect_holds(f, 50);
+  EXPECT_NE((**f.get(key_of(0)))->row_id().segment, before);
+  const auto stats = store_->stats();
+  EXPECT_EQ(stats.segments_poisoned, 1U);
+  EXPECT_EQ(stats.rows_lost, 0U);
+  EXPECT_FALSE(stats.read_only);
+  faults_->decide({});
+  close();
+  open();
+  f = family();
+  for (std::uint64_t i = 0; i < 20; ++i) expect_holds(f, i);
+  expect_holds(f, 50);
+}
+
+TEST_F(Faulty, WriteIsAnErrorTheRowIsInvisibleAndTheNextPutGoesElsewhere) {
+  open_faulty();
+  auto f = family();
+  put(f, 1);
+  std::atomic<bool> armed{true};
+  faults_->decide([&](const DiskChange& change) {
+    if (is_segment(change) && change.kind == DiskChange::Kind::kWrite && armed.exchange(false)) return Verdict{.error = EIO, .bytes_landed = 100};
+    return Verdict{};
+  });
+  const auto vector = vector_of(2);
+  const auto refused = f.put(key_of(2), std::span<const float>(vector));
+  ASSERT_FALSE(refused.has_value());
+  EXPECT_EQ(refused.error().code(), ErrorCode::kIo);
+  EXPECT_EQ(refused.error().system_errno(), EIO);
+  expect_missing(f, 2);
+  expect_holds(f, 1);
+  put(f, 2);
+  expect_holds(f, 2);
+  close();
+  open();
+  f = family();
+  expect_holds(f, 1);
+  expect_holds(f, 2);
+}
+
+TEST_F(Faulty, DiskThatRefusesEverythingTurnsTheStoreReadOnlyWithTheFirstCause) {
+  open_faulty();
+  auto f = family();
+  for (std::uint64_t i = 0; i < 5; ++i) put(f, i);
+  faults_->decide([&](const DiskChange&) { return Verdict{.error = EIO}; });
+  const auto vector = vector_of(9);
+  EXPECT_FALSE(f.put(key_of(9), std::span<const float>(vector), {.durability = Durability::kDurable}).has_value());
+  const auto later = f.put(key_of(10), std::span<const float>(vector));
+  ASSERT_FALSE(later.has_value());
+  EXPECT_EQ(later.error().code(), ErrorCode::kReadOnly);
+  EXPECT_NE(later.error().to_string().find("a write failed"), std::string::npos);
+  for (std::uint64_t i = 0; i < 5; ++i) expect_holds(f, i);
+}
+
+TEST_F(Faulty, FullDiskRefusesPutsAndLetsReadsErasesAndCloseGoOn) {
+  faults_ = std::make_shared<FaultEnvironment>(environment_);
+  Options with = options();
+  with.environment = faults_;
+  with.segment_bytes_initial = with.segment_bytes_target = 128 << 10;
+  open(with);
+  auto f = family();
+  put(f, 0);
+  faults_->decide([&](const DiskChange& change) {
+    const bool grows = change.kind == DiskChange::Kind::kCreate || change.kind == DiskChange::Kind::kPreallocate;
+    return grows ? Verdict{.error = ENOSPC} : Verdict{};
+  });
+  std::uint64_t stored = 1;
+  std::optional<Error> refused;
+  while (!refused && stored < 100'000) {
+    const auto vector = vector_of(stored);
+    auto done = f.put(key_of(stored), std::span<const float>(vector));
+    if (!done) refused = std::move(done).error();
+    else ++stored;
+  }
+  ASSERT_TRUE(refused.has_value());
+  EXPECT_EQ(refused->code(), ErrorCode::kNoSpace) << refused->to_string();
+  for (std::uint64_t i = 0; i < stored; ++i) expect_holds(f, i);
+  EXPECT_TRUE(f.erase(key_of(0), Durability::kDurable).value_or(EraseResult{}).existed);
+  EXPECT_TRUE(store_->sync().has_value());
+  EXPECT_FALSE(store_->stats().read_only) << "a full disk is no failure of the store";
+  close();
+  faults_->decide({});
+  open();
+  f = family();
+  expect_missing(f, 0);
+  for (std::uint64_t i = 1; i < stored; ++i) expect_holds(f, i);
+  put(f, 0);
+}
+
+}  // namespace
+}  // namespace vectolith::testing
