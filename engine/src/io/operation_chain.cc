@@ -55,9 +55,9 @@ std::size_t run_head_inline(OperationChain& chain, IoCounterCells& cells) noexce
   const PosixFile* file = posix_file(head);
   if (file == nullptr) return finish_head(chain, EBADF);
   const bool write = head.kind == IoOperation::Kind::kWrite;
-  const Transfer done = write ? write_fully(file->fd(), head.offset, head.buffers, cells)
-                              : read_fully(file->fd(), head.offset, head.buffers, cells);
-  head.transferred = done.bytes;
+  const auto run = write ? write_fully : read_fully;
+  const Transfer done = run(file->fd(), head.offset + head.transferred, head.buffers, cells);
+  head.transferred += done.bytes;
   return finish_head(chain, done.error);
 }
 

@@ -32,7 +32,8 @@ std::size_t finish_head(OperationChain& chain, int error) noexcept;
 /// The file behind an operation of this environment, or nullptr if it is not one of ours.
 [[nodiscard]] PosixFile* posix_file(const IoOperation& operation) noexcept;
 
-/// Runs the head, a read or write, by plain system calls, and ends it. Returns how many became done.
+/// Runs the head, a read or write, or what is left of it, by plain system calls, and ends it. Returns how
+/// many became done.
 std::size_t run_head_inline(OperationChain& chain, IoCounterCells& cells) noexcept;
 
 }  // namespace vectolith::engine

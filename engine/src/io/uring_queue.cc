@@ -18,6 +18,8 @@ namespace vectolith::engine {
 namespace {
 
 constexpr std::uint32_t kDepthMax = 4096;
+/// After so many attempts in a row that moved nothing, a read leaves the ring for plain calls.
+constexpr unsigned kRingReadRetriesMax = 16;
 
 std::uint64_t now_ns() {
   return static_cast<std::uint64_t>(std::chrono::steady_clock::now().time_since_epoch() /
@@ -156,8 +158,8 @@ bool UringQueue::prepare(OperationChain chain) {
   if (head.kind == IoOperation::Kind::kDataSync) {
     ::io_uring_prep_fsync(sqe, fd, IORING_FSYNC_DATASYNC);
   } else {
-    consume(head.buffers,
-            0);  // Empty buffers at the front would make a full call look like the end of the file.
+    // Empty buffers at the front would make a full call look like the end of the file.
+    consume(head.buffers, 0);
     check_buffers(head);
     const auto count = static_cast<unsigned>(std::min(head.buffers.size(), kBuffersPerCallMax));
     ::io_uring_prep_readv(sqe, fd, as_iovec(head.buffers), count, head.offset + head.transferred);
@@ -250,19 +252,28 @@ void UringQueue::complete(const io_uring_cqe& completion) {
 }
 
 void UringQueue::complete_sync(OperationChain chain, const Slot& slot, int result) {
-  IoCounterCells::add(cells_.data_syncs, 1);
-  IoCounterCells::add(cells_.data_sync_ns, now_ns() - slot.started_ns);
-  end_head(chain, result < 0 ? -result : 0);
+  int error = result < 0 ? -result : 0;
+  if (error == ECANCELED) {
+    // Nothing here cancels, so the kernel found no worker to begin it with: signals interrupted the creation
+    // of one again and again, or a limit on threads forbids it. No sync has failed, so none is repeated.
+    IoCounterCells::add(cells_.retries, 1);
+    error = data_sync_once(posix_file(chain.head())->fd(), cells_);
+  } else {
+    IoCounterCells::add(cells_.data_syncs, 1);
+    IoCounterCells::add(cells_.data_sync_ns, now_ns() - slot.started_ns);
+  }
+  end_head(chain, error);
   advance(chain);
 }
 
 void UringQueue::complete_read(OperationChain chain, int result) {
   IoOperation& head = chain.head();
   const int error = result < 0 ? -result : 0;
-  if (may_repeat_read(error) && chain.retries < kTransientRetriesMax) {
+  if (may_repeat_read(error)) {
     IoCounterCells::add(cells_.retries, 1);
-    ++chain.retries;
-    return ready_.push_front(chain);
+    if (++chain.retries <= kRingReadRetriesMax) return ready_.push_front(chain);
+    in_flight_ -= run_head_inline(chain, cells_);
+    return advance(chain);
   }
   if (result > 0) {
     chain.retries = 0;

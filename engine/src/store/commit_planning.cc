@@ -122,6 +122,8 @@ Result<std::size_t> Committer::run_for(FamilyState& family, std::uint32_t rows) 
   run.family = &family;
   run.segment = family.active;
   run.first_row = run.next_row = family.next_row;
+  // A barrier asked for before this run existed must come after its writes, or it would vouch for them.
+  run.needs_sync = std::erase(extra_syncs_, family.active) > 0;
   runs_.push_back(std::move(run));
   return runs_.size() - 1;
 }

@@ -268,23 +268,26 @@ TEST_F(IndexTest, LooksAgainWhenARowMovedWhileItsOldPlaceWasRefused) {
 }
 
 TEST_F(IndexTest, LooksAgainWhenTheTableGrewAndARowMovedWhileItsOldPlaceWasRefused) {
-  // As above, but the reader still looks at a table that nobody writes to any more.
-  const auto index = make({.shards = 1});
-  const std::uint64_t hash = hash_of(0);
-  const Location old_place = location_for(0);
+  // As above, but the reader still looks at a table that nobody writes to any more. Several keys, for
+  // one that is displaced before the growth is looked at again anyway.
   const Location new_place{.ordinal = 9, .row = 9};
-  ASSERT_TRUE(index->insert(hash, old_place).has_value());
-  const auto scope = epochs_.enter();
-  const auto found = index->find(hash, [&](Location at) {
-    if (at == old_place) {
-      for (std::uint64_t key = 1; epochs_.retired() == 0; ++key) {
-        EXPECT_TRUE(index->insert(hash_of(key), location_for(key)).has_value());
+  for (std::uint64_t moved = 0; moved < 20; ++moved) {
+    const auto index = make({.shards = 1});
+    const Location old_place = location_for(moved);
+    ASSERT_TRUE(index->insert(hash_of(moved), old_place).has_value());
+    epochs_.collect();
+    const auto scope = epochs_.enter();
+    const auto found = index->find(hash_of(moved), [&](Location at) {
+      if (at == old_place) {
+        for (std::uint64_t key = 100; epochs_.retired() == 0; ++key) {
+          EXPECT_TRUE(index->insert(hash_of(key), location_for(key)).has_value());
+        }
+        EXPECT_TRUE(index->replace(hash_of(moved), old_place, new_place));
       }
-      EXPECT_TRUE(index->replace(hash, old_place, new_place));
-    }
-    return at == new_place;
-  });
-  EXPECT_EQ(found, new_place);
+      return at == new_place;
+    });
+    EXPECT_EQ(found, new_place) << moved;
+  }
 }
 
 TEST_F(IndexTest, ReportsALimitWhenTooManyKeysShareTheirHashBits) {

@@ -3,7 +3,9 @@
 #include <array>
 #include <cerrno>
 
+#include <sys/resource.h>
 #include <sys/syscall.h>
+#include <unistd.h>
 
 #include "io_test_support.h"
 
@@ -105,6 +107,24 @@ TEST_P(UringQueueTest, BuffersBelongToTheKernelUntilItsCompletionsEvenIfTheRingB
     for (const auto& operation : operations_) EXPECT_TRUE(operation.done);
     const auto counters = environment_->counters();
     EXPECT_EQ(counters.uring_submissions, counters.uring_completions);
+  });
+}
+
+TEST_P(UringQueueTest, WhereTheKernelMayCreateNoWorkerBarriersAndReadsAreDoneAllTheSame) {
+  run_in_child([&] {
+    file_->drop_cache(0, 0);
+    const rlimit no_threads{.rlim_cur = 0, .rlim_max = 0};
+    ASSERT_EQ(::setrlimit(RLIMIT_NPROC, &no_threads), 0);
+    if (::geteuid() == 0) {
+      ASSERT_EQ(::setuid(65533), 0) << "the limit does not bind root";
+    }
+    queue_ = must(environment_->make_queue(8));
+    must(queue_->submit(operations_));
+    wait_for_all();
+    for (const auto& operation : operations_) EXPECT_EQ(operation.error, 0);
+    EXPECT_EQ(found_, std::vector<std::byte>(kBytes, std::byte{7}));
+    EXPECT_EQ(environment_->counters().data_syncs, 1U + 1U);
+    queue_.reset();
   });
 }
 
