@@ -1,12 +1,12 @@
 /// @file
 /// The verb `bench`: how fast this machine puts, gets and scans vectors. bench/ has the full benches.
-#include <unistd.h>
-
 #include <array>
 #include <chrono>
 #include <cstdlib>
 #include <filesystem>
 #include <numeric>
+
+#include <unistd.h>
 
 #include "command.h"
 #include "output.h"
@@ -64,14 +64,16 @@ float dot(std::span<const float> left, std::span<const float> right) {
 }
 
 /// Bulk load in batches, durable at the end. The time to make the vectors is not counted.
-Result<void> bench_bulk(Store& store, Family& family, const BenchArguments& arguments, BenchFigures& figures) {
+Result<void> bench_bulk(Store& store, Family& family, const BenchArguments& arguments,
+                        BenchFigures& figures) {
   const std::uint64_t batch_rows = std::max<std::uint64_t>(1, kBatchBytes / family.spec().vector_bytes());
   std::vector<float> matrix(static_cast<std::size_t>(batch_rows) * arguments.dim);
   std::vector<BatchRow> rows;
   for (std::uint64_t first = 0; first < arguments.rows; first += batch_rows) {
     rows.clear();
     for (std::uint64_t i = 0; i < std::min(batch_rows, arguments.rows - first); ++i) {
-      const auto vector = std::span(matrix).subspan(static_cast<std::size_t>(i) * arguments.dim, arguments.dim);
+      const auto vector =
+          std::span(matrix).subspan(static_cast<std::size_t>(i) * arguments.dim, arguments.dim);
       fill_version(arguments.seed, first + i, 0, vector);
       rows.push_back({.key = stress_key(first + i), .vector = std::as_bytes(vector)});
     }
@@ -101,7 +103,8 @@ Result<void> bench_durable(Family& family, const BenchArguments& arguments, Benc
 }
 
 /// As many uniform random reads as there are rows; each whole vector is summed.
-Result<void> bench_get(Store& store, const Family& family, const BenchArguments& arguments, BenchFigures& figures) {
+Result<void> bench_get(Store& store, const Family& family, const BenchArguments& arguments,
+                       BenchFigures& figures) {
   SplitMix random(arguments.seed);
   const Stopwatch watch;
   for (std::uint64_t i = 0; i < arguments.rows; ++i) {
@@ -211,7 +214,8 @@ class TemporaryDirectory {
     const auto parent = std::filesystem::temp_directory_path(error);
     std::string path = (error ? std::filesystem::path("/tmp") : parent) / "vectolith-bench-XXXXXX";
     if (::mkdtemp(path.data()) != nullptr) return path;
-    return std::unexpected(Error(ErrorCode::kIo, "cannot make a temporary directory").with_file(path).with_errno(errno));
+    return std::unexpected(
+        Error(ErrorCode::kIo, "cannot make a temporary directory").with_file(path).with_errno(errno));
   }
   explicit TemporaryDirectory(std::string path) : path_(std::move(path)) {}
   TemporaryDirectory(const TemporaryDirectory&) = delete;
@@ -247,11 +251,14 @@ void add_bench(CLI::App& app, Session& session) {
   auto arguments = std::make_shared<BenchArguments>();
   CLI::App* verb = add_verb(app, "bench", "Measures puts, gets and scans in a store of its own",
                             "vectolith bench --rows 100000 --dim 768");
-  verb->add_option("DIR", arguments->common.directory, "Store to use, created if missing; default: a temporary one");
+  verb->add_option("DIR", arguments->common.directory,
+                   "Store to use, created if missing; default: a temporary one");
   verb->add_option("--rows", arguments->rows, "Rows to load")
       ->check(CLI::Range(std::uint64_t{1}, std::uint64_t{1'000'000'000}))
       ->capture_default_str();
-  verb->add_option("--dim", arguments->dim, "Elements of a vector")->check(CLI::Range(2U, kDimMax))->capture_default_str();
+  verb->add_option("--dim", arguments->dim, "Elements of a vector")
+      ->check(CLI::Range(2U, kDimMax))
+      ->capture_default_str();
   verb->add_option("--seed", arguments->seed, "Seed of the vectors")->capture_default_str();
   add_io(*verb, arguments->common);
   add_json(*verb, arguments->common, "Print one JSON object");

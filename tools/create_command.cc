@@ -9,7 +9,8 @@ namespace vectolith::tools {
 namespace {
 
 Result<int> run_create(const CommonOptions& common) {
-  VECTOLITH_TRY_ASSIGN(const auto store, Store::create(common.directory, make_options(common, Purpose::kWrite)));
+  VECTOLITH_TRY_ASSIGN(const auto store,
+                       Store::create(common.directory, make_options(common, Purpose::kWrite)));
   VECTOLITH_TRY(store->close());
   if (common.json) {
     print_json({{"created", common.directory}});

@@ -75,7 +75,8 @@ bool fits(const VectorJson& element, Dtype dtype) {
   if (!range.has_value()) return element.is_number() && std::isfinite(element.get<float>());
   if (!element.is_number_integer()) return false;
   // Numbers above INT64_MAX are unsigned and would wrap in a signed comparison.
-  if (element.is_number_unsigned()) return element.get<std::uint64_t>() <= static_cast<std::uint64_t>(range->max);
+  if (element.is_number_unsigned())
+    return element.get<std::uint64_t>() <= static_cast<std::uint64_t>(range->max);
   return element.get<std::int64_t>() >= range->min && element.get<std::int64_t>() <= range->max;
 }
 
@@ -103,7 +104,8 @@ void append_vector_text(std::string& text, Dtype dtype, std::span<const std::byt
   text += ']';
 }
 
-Result<void> append_vector_bytes(const VectorJson& array, const ModelSpec& spec, std::vector<std::byte>& out) {
+Result<void> append_vector_bytes(const VectorJson& array, const ModelSpec& spec,
+                                 std::vector<std::byte>& out) {
   if (!array.is_array()) return fail(ErrorCode::kInvalidArgument, "the vector is no JSON array of numbers");
   if (array.size() != spec.dim) {
     return std::unexpected(Error(ErrorCode::kInvalidArgument, "the vector has the wrong length")
@@ -112,9 +114,10 @@ Result<void> append_vector_bytes(const VectorJson& array, const ModelSpec& spec,
   }
   for (std::size_t i = 0; i < array.size(); ++i) {
     if (fits(array[i], spec.dtype)) continue;
-    return std::unexpected(Error(ErrorCode::kInvalidArgument, "element " + std::to_string(i) + " does not fit")
-                               .with_expected("a finite number of type " + std::string(to_string(spec.dtype)))
-                               .with_found(array[i].dump()));
+    return std::unexpected(
+        Error(ErrorCode::kInvalidArgument, "element " + std::to_string(i) + " does not fit")
+            .with_expected("a finite number of type " + std::string(to_string(spec.dtype)))
+            .with_found(array[i].dump()));
   }
   const std::size_t start = out.size();
   out.resize(start + spec.vector_bytes());
@@ -131,7 +134,8 @@ Result<VectorJson> parse_vector_json(std::string_view text) {
         Error(ErrorCode::kCorruption, "this is no JSON").with_found(error.what()).with_offset(error.byte));
   } catch (const VectorJson::exception& error) {
     // A number beyond the range of float.
-    return std::unexpected(Error(ErrorCode::kCorruption, "this JSON cannot be read").with_found(error.what()));
+    return std::unexpected(
+        Error(ErrorCode::kCorruption, "this JSON cannot be read").with_found(error.what()));
   }
 }
 

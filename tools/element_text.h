@@ -16,7 +16,8 @@
 namespace vectolith::tools {
 
 /// JSON whose numbers are f32: a decimal number is rounded once, to the nearest float.
-using VectorJson = nlohmann::basic_json<std::map, std::vector, std::string, bool, std::int64_t, std::uint64_t, float>;
+using VectorJson =
+    nlohmann::basic_json<std::map, std::vector, std::string, bool, std::int64_t, std::uint64_t, float>;
 
 /// Appends the vector as a JSON array. Floats have the shortest digits that read back to the same bits;
 /// a b1 vector is an array of its bits, 0 or 1, lowest bit of the first byte first.

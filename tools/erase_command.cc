@@ -15,7 +15,8 @@ struct EraseArguments {
   bool durable = false;
 };
 
-Result<EraseResult> erase_key(ReachedStore& reached, const FamilyInfo& info, const Key& key, Durability durability) {
+Result<EraseResult> erase_key(ReachedStore& reached, const FamilyInfo& info, const Key& key,
+                              Durability durability) {
   if (reached.remote.has_value()) return reached.remote->erase(info.name, key, durability);
   if (info.kind == format::SegmentKind::kRecord) {
     VECTOLITH_TRY_ASSIGN(auto family, reached.store->existing_record_family(info.name));
@@ -35,7 +36,8 @@ Result<int> erase_from(ReachedStore& reached, const EraseArguments& arguments) {
     return result.existed ? kExitOk : kExitNotFound;
   }
   if (!result.existed) {
-    return fail(ErrorCode::kNotFound, "family '" + arguments.family + "' holds no row " + key.digest.to_hex());
+    return fail(ErrorCode::kNotFound,
+                "family '" + arguments.family + "' holds no row " + key.digest.to_hex());
   }
   print_line("erased " + key.digest.to_hex());
   return kExitOk;
@@ -50,9 +52,9 @@ Result<int> run_erase(const EraseArguments& arguments) {
 
 void add_erase(CLI::App& app, Session& session) {
   auto arguments = std::make_shared<EraseArguments>();
-  CLI::App* verb =
-      add_verb(app, "erase", "Removes the row of one key; exits 2 if there is none",
-               "vectolith erase /data/store docs 0100000000000000000000000000000000000000000000000000000000000000");
+  CLI::App* verb = add_verb(
+      app, "erase", "Removes the row of one key; exits 2 if there is none",
+      "vectolith erase /data/store docs 0100000000000000000000000000000000000000000000000000000000000000");
   add_directory(*verb, arguments->common);
   verb->add_option("NAME", arguments->family, "Name of the family")->required();
   add_key(*verb, arguments->key);

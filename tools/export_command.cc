@@ -25,7 +25,8 @@ struct ExportArguments {
 /// Writes one row after the other in the form that the file's extension names.
 class RowWriter {
  public:
-  static Result<RowWriter> create(const ExportArguments& arguments, const ModelSpec& spec, std::uint64_t rows) {
+  static Result<RowWriter> create(const ExportArguments& arguments, const ModelSpec& spec,
+                                  std::uint64_t rows) {
     const std::string extension = std::filesystem::path(arguments.file).extension().string();
     if (extension != ".npy" && extension != ".jsonl") {
       return std::unexpected(Error(ErrorCode::kInvalidArgument, "unknown kind of vector file")
@@ -56,7 +57,8 @@ class RowWriter {
   }
 
  private:
-  RowWriter(OutputFile file, const ModelSpec& spec, bool npy) : file_(std::move(file)), spec_(spec), npy_(npy) {}
+  RowWriter(OutputFile file, const ModelSpec& spec, bool npy)
+      : file_(std::move(file)), spec_(spec), npy_(npy) {}
 
   OutputFile file_;
   ModelSpec spec_;

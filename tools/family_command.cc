@@ -75,7 +75,8 @@ Result<int> run_create(const FamilyArguments& arguments) {
   }
   VECTOLITH_TRY_ASSIGN(auto reached, open_store(arguments.common, Purpose::kWrite));
   const auto made = make_family(*reached.store, arguments);
-  VECTOLITH_TRY(close_after(reached, made.has_value() ? Result<int>(kExitOk) : std::unexpected(made.error())));
+  VECTOLITH_TRY(
+      close_after(reached, made.has_value() ? Result<int>(kExitOk) : std::unexpected(made.error())));
   if (arguments.common.json) {
     print_json({{"family", arguments.name}, {"id", made->value}});
   } else {
@@ -106,7 +107,8 @@ Result<int> run_list(const FamilyArguments& arguments) {
 Result<int> run_drop(const FamilyArguments& arguments) {
   VECTOLITH_TRY_ASSIGN(auto reached, open_store(arguments.common, Purpose::kWrite));
   const auto dropped = reached.store->drop_family(arguments.name);
-  VECTOLITH_TRY(close_after(reached, dropped.has_value() ? Result<int>(kExitOk) : std::unexpected(dropped.error())));
+  VECTOLITH_TRY(
+      close_after(reached, dropped.has_value() ? Result<int>(kExitOk) : std::unexpected(dropped.error())));
   if (arguments.common.json) {
     print_json({{"dropped", arguments.name}});
   } else {
@@ -131,7 +133,8 @@ void add_family_create(CLI::App& parent, Session& session) {
   verb->add_flag("--unit-norm", arguments->spec.unit_norm, "Every vector has norm 1; checked at put");
   verb->add_option("--model", arguments->spec.model, "Model id");
   verb->add_option("--revision", arguments->spec.revision, "Revision of the weights");
-  verb->add_option("--parameters", arguments->spec.parameters, "Prompt, pooling, truncation: any canonical text");
+  verb->add_option("--parameters", arguments->spec.parameters,
+                   "Prompt, pooling, truncation: any canonical text");
   verb->add_option("--role", arguments->role, "Which side of a retrieval it embeds")
       ->check(CLI::IsMember({"document", "query"}))
       ->capture_default_str();
@@ -144,8 +147,8 @@ void add_family_create(CLI::App& parent, Session& session) {
 }  // namespace
 
 void add_family(CLI::App& app, Session& session) {
-  CLI::App* family = add_verb(app, "family", "Makes, lists and drops families",
-                              "vectolith family list /data/store");
+  CLI::App* family =
+      add_verb(app, "family", "Makes, lists and drops families", "vectolith family list /data/store");
   family->require_subcommand(1);
   add_family_create(*family, session);
 

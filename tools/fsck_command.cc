@@ -68,8 +68,8 @@ Json report_json(const FsckReport& report) {
                         {"expected", finding.expected},
                         {"found", finding.found}});
   }
-  return {{"clean", report.clean()}, {"files", report.files}, {"segments", report.segments},
-          {"rows", report.rows},     {"bytes", report.bytes}, {"damage", report.damage},
+  return {{"clean", report.clean()},     {"files", report.files},          {"segments", report.segments},
+          {"rows", report.rows},         {"bytes", report.bytes},          {"damage", report.damage},
           {"warnings", report.warnings}, {"findings", std::move(findings)}};
 }
 
@@ -90,7 +90,9 @@ Result<int> run_fsck(const FsckArguments& arguments) {
     print_report(report);
   }
   if (report.clean()) return kExitOk;
-  note("the store is damaged: what fails its sum is never served; keep a copy of the directory before you go on");
+  note(
+      "the store is damaged: what fails its sum is never served; keep a copy of the directory before you go "
+      "on");
   return kExitCorruption;
 }
 
@@ -98,8 +100,9 @@ Result<int> run_fsck(const FsckArguments& arguments) {
 
 void add_fsck(CLI::App& app, Session& session) {
   auto arguments = std::make_shared<FsckArguments>();
-  CLI::App* verb = add_verb(app, "fsck", "Checks every sum of a store without writing to it; exits 3 on damage",
-                            "vectolith fsck /data/store");
+  CLI::App* verb =
+      add_verb(app, "fsck", "Checks every sum of a store without writing to it; exits 3 on damage",
+               "vectolith fsck /data/store");
   add_directory(*verb, arguments->common);
   verb->add_flag("--online", arguments->online, "Let the process that has the store open check it");
   add_json(*verb, arguments->common, "Print one JSON object");

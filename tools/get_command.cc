@@ -54,7 +54,8 @@ Result<int> get_from(ReachedStore& reached, const GetArguments& arguments) {
   VECTOLITH_TRY_ASSIGN(const auto family, find_family(reached, arguments.family));
   VECTOLITH_TRY_ASSIGN(const auto row, read_row(reached, family, key));
   if (!row.has_value()) {
-    return fail(ErrorCode::kNotFound, "family '" + arguments.family + "' holds no row " + key.digest.to_hex());
+    return fail(ErrorCode::kNotFound,
+                "family '" + arguments.family + "' holds no row " + key.digest.to_hex());
   }
   if (arguments.raw) {
     (void)std::fwrite(row->vector.data(), 1, row->vector.size(), stdout);  // checked by finish_output
@@ -73,9 +74,9 @@ Result<int> run_get(const GetArguments& arguments) {
 
 void add_get(CLI::App& app, Session& session) {
   auto arguments = std::make_shared<GetArguments>();
-  CLI::App* verb =
-      add_verb(app, "get", "Prints the row of one key; exits 2 if there is none",
-               "vectolith get /data/store docs 0100000000000000000000000000000000000000000000000000000000000000");
+  CLI::App* verb = add_verb(
+      app, "get", "Prints the row of one key; exits 2 if there is none",
+      "vectolith get /data/store docs 0100000000000000000000000000000000000000000000000000000000000000");
   add_directory(*verb, arguments->common);
   verb->add_option("NAME", arguments->family, "Name of the family")->required();
   add_key(*verb, arguments->key);

@@ -41,22 +41,25 @@ Result<std::vector<Digest>> read_keys(const std::string& path) {
     if (line.empty()) continue;
     const auto digest = Digest::from_hex(line);
     if (!digest.has_value()) {
-      return std::unexpected(Error(ErrorCode::kInvalidArgument, "line " + std::to_string(lines.line_number()) +
-                                                                    " of the keys file is no digest")
-                                 .with_file(path)
-                                 .with_offset(lines.line_offset())
-                                 .with_expected("64 hexadecimal digits")
-                                 .with_found(line.substr(0, 80)));
+      return std::unexpected(
+          Error(ErrorCode::kInvalidArgument,
+                "line " + std::to_string(lines.line_number()) + " of the keys file is no digest")
+              .with_file(path)
+              .with_offset(lines.line_offset())
+              .with_expected("64 hexadecimal digits")
+              .with_found(line.substr(0, 80)));
     }
     digests.push_back(*digest);
   }
 }
 
-std::unexpected<Error> key_count_error(const ImportArguments& arguments, std::size_t keys, const std::string& rows) {
-  return std::unexpected(Error(ErrorCode::kInvalidArgument, "the keys file and the vector file differ in length")
-                             .with_file(arguments.keys_file)
-                             .with_expected(rows + " digests, one a row")
-                             .with_found(std::to_string(keys)));
+std::unexpected<Error> key_count_error(const ImportArguments& arguments, std::size_t keys,
+                                       const std::string& rows) {
+  return std::unexpected(
+      Error(ErrorCode::kInvalidArgument, "the keys file and the vector file differ in length")
+          .with_file(arguments.keys_file)
+          .with_expected(rows + " digests, one a row")
+          .with_found(std::to_string(keys)));
 }
 
 /// Puts the batches of one file into one family and counts.
@@ -69,7 +72,8 @@ class Importer {
   }
 
   Result<void> run(Progress& progress) {
-    const std::size_t rows_max = std::clamp<std::size_t>(kBatchBytes / family_.spec().vector_bytes(), 1, 16'384);
+    const std::size_t rows_max =
+        std::clamp<std::size_t>(kBatchBytes / family_.spec().vector_bytes(), 1, 16'384);
     RowBatch batch;
     for (;;) {
       VECTOLITH_TRY(file_.read(rows_max, batch));
@@ -103,8 +107,8 @@ class Importer {
     const auto& own = batch.digests[index];
     if (arguments_.keys_file.empty()) return own.value_or(Digest::from_number(row + 1));
     if (own.has_value()) {
-      return std::unexpected(Error(ErrorCode::kInvalidArgument, file_.place_of(batch, index) +
-                                                                    " has a digest of its own; drop --keys")
+      return std::unexpected(Error(ErrorCode::kInvalidArgument,
+                                   file_.place_of(batch, index) + " has a digest of its own; drop --keys")
                                  .with_file(arguments_.file));
     }
     if (row < keys_.size()) return keys_[row];
@@ -119,7 +123,8 @@ class Importer {
       return {};
     }
     const auto code = results.error().code();
-    // A rejected vector, or a key that stands twice in the batch (there the first row wins, as between batches).
+    // A rejected vector, or a key that stands twice in the batch (there the first row wins, as between
+    // batches).
     if (code != ErrorCode::kRejected && code != ErrorCode::kInvalidArgument) {
       return std::unexpected(std::move(results).error());
     }
@@ -131,7 +136,8 @@ class Importer {
     return {};
   }
 
-  [[nodiscard]] std::unexpected<Error> row_error(const RowBatch& batch, std::size_t index, const Error& cause) const {
+  [[nodiscard]] std::unexpected<Error> row_error(const RowBatch& batch, std::size_t index,
+                                                 const Error& cause) const {
     return std::unexpected(Error(cause.code(), file_.place_of(batch, index) + ": " + cause.message())
                                .with_file(arguments_.file)
                                .with_expected(cause.expected())
@@ -148,7 +154,8 @@ class Importer {
   ImportCounts counts_;
 };
 
-void print_counts(const ImportArguments& arguments, const ImportCounts& counts, double seconds, bool complete) {
+void print_counts(const ImportArguments& arguments, const ImportCounts& counts, double seconds,
+                  bool complete) {
   const auto rows = counts.stored + counts.existing;
   if (arguments.common.json) {
     print_json({{"rows", rows},
@@ -205,7 +212,8 @@ void add_import(CLI::App& app, Session& session) {
   verb->add_option("FILE", arguments->file, "Vectors: .npy, .fvecs, .fbin or .jsonl")->required();
   verb->add_option("--keys", arguments->keys_file,
                    "Digests in hex, one a line; without it row i gets the little-endian number i + 1");
-  verb->add_flag("--replace", arguments->replace, "Overwrite rows that exist; without it the first write wins");
+  verb->add_flag("--replace", arguments->replace,
+                 "Overwrite rows that exist; without it the first write wins");
   add_io(*verb, arguments->common);
   add_json(*verb, arguments->common, "Print the counts as JSON");
   on_run<ImportArguments>(verb, session, arguments, run_import);

@@ -2,13 +2,13 @@
 /// Reads input files with positioned reads, and splits them into lines.
 #include "input_file.h"
 
-#include <fcntl.h>
-#include <sys/stat.h>
-#include <unistd.h>
-
 #include <algorithm>
 #include <cerrno>
 #include <utility>
+
+#include <fcntl.h>
+#include <sys/stat.h>
+#include <unistd.h>
 
 namespace vectolith::tools {
 
@@ -31,7 +31,8 @@ Result<InputFile> InputFile::open(const std::string& path) {
   struct stat status{};
   if (::fstat(fd, &status) != 0) return system_failure("cannot look at the input file", path);
   if (!S_ISREG(status.st_mode)) {
-    return std::unexpected(Error(ErrorCode::kInvalidArgument, "the input is no regular file").with_file(path));
+    return std::unexpected(
+        Error(ErrorCode::kInvalidArgument, "the input is no regular file").with_file(path));
   }
   file.size_ = static_cast<std::uint64_t>(status.st_size);
   return file;
@@ -69,11 +70,12 @@ Result<std::size_t> InputFile::read_at(std::uint64_t offset, std::span<std::byte
 Result<void> InputFile::read_exact(std::uint64_t offset, std::span<std::byte> out) const {
   VECTOLITH_TRY_ASSIGN(const std::size_t got, read_at(offset, out));
   if (got == out.size()) return {};
-  return std::unexpected(Error(ErrorCode::kCorruption, "the file is truncated")
-                             .with_file(path_)
-                             .with_offset(offset + got)
-                             .with_expected(std::to_string(out.size()) + " bytes from byte " + std::to_string(offset))
-                             .with_found(std::to_string(got)));
+  return std::unexpected(
+      Error(ErrorCode::kCorruption, "the file is truncated")
+          .with_file(path_)
+          .with_offset(offset + got)
+          .with_expected(std::to_string(out.size()) + " bytes from byte " + std::to_string(offset))
+          .with_found(std::to_string(got)));
 }
 
 Result<std::vector<std::byte>> InputFile::read_all(std::uint64_t bytes_max) const {
@@ -98,7 +100,8 @@ Result<std::vector<std::byte>> read_standard_input(std::size_t bytes_max) {
     bytes.resize(done + static_cast<std::size_t>(std::max<ssize_t>(got, 0)));
     if (got == 0) return bytes;
     if (bytes.size() > bytes_max) {
-      return fail(ErrorCode::kLimit, "standard input holds more than " + std::to_string(bytes_max) + " bytes");
+      return fail(ErrorCode::kLimit,
+                  "standard input holds more than " + std::to_string(bytes_max) + " bytes");
     }
   }
 }

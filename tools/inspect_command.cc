@@ -64,8 +64,9 @@ Result<int> run_inspect(const InspectArguments& arguments) {
 
 void add_inspect(CLI::App& app, Session& session) {
   auto arguments = std::make_shared<InspectArguments>();
-  CLI::App* verb = add_verb(app, "inspect", "Shows what a file of a store holds: STORE, MANIFEST-n, .vls, .vlj",
-                            "vectolith inspect /data/store/MANIFEST-0");
+  CLI::App* verb =
+      add_verb(app, "inspect", "Shows what a file of a store holds: STORE, MANIFEST-n, .vls, .vlj",
+               "vectolith inspect /data/store/MANIFEST-0");
   verb->add_option("FILE", arguments->file, "A file in a store's directory")->required();
   verb->add_option("--rows", arguments->rows_max, "How many rows to list one by one")->capture_default_str();
   add_json(*verb, arguments->common, "Print one JSON object");

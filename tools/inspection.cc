@@ -34,7 +34,8 @@ Json field_json(const format::FieldInfo& field, std::span<const std::byte> bytes
 }
 
 std::string value_text(const Json& value) {
-  return value.is_string() ? value.get<std::string>() : value.dump(-1, ' ', false, Json::error_handler_t::replace);
+  return value.is_string() ? value.get<std::string>()
+                           : value.dump(-1, ' ', false, Json::error_handler_t::replace);
 }
 
 std::string line_of(const Json& object) {
@@ -78,8 +79,8 @@ struct JournalCounts {
   std::uint64_t invalid = 0;
 };
 
-Result<void> add_journal_rows(const InputFile& file, const format::JournalHeader& header, std::uint64_t rows_max,
-                              Inspection& inspection) {
+Result<void> add_journal_rows(const InputFile& file, const format::JournalHeader& header,
+                              std::uint64_t rows_max, Inspection& inspection) {
   constexpr std::uint64_t kRowBytes = sizeof(format::JournalRow);
   // The header's count was not written by this process: the file's own size bounds what is read.
   const std::uint64_t rows =

@@ -64,6 +64,7 @@ int main(int argument_count, char** arguments) {
   try {
     return vectolith::tools::run(argument_count, arguments);
   } catch (const std::exception& exception) {
-    return vectolith::tools::report_error(vectolith::Error(vectolith::ErrorCode::kInternal, exception.what()));
+    return vectolith::tools::report_error(
+        vectolith::Error(vectolith::ErrorCode::kInternal, exception.what()));
   }
 }

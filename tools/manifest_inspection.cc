@@ -53,41 +53,64 @@ Json edit_json(const format::Edit& edit) {
   using namespace format;
   return std::visit(
       Overloaded{
-          [](const ReserveSequences& e) -> Json { return {{"edit", "ReserveSequences"}, {"until", e.until.value}}; },
+          [](const ReserveSequences& e) -> Json {
+            return {{"edit", "ReserveSequences"}, {"until", e.until.value}};
+          },
           [](const DefineInterned& e) -> Json {
-            return {{"edit", "DefineInterned"}, {"table", table_name(e.entry.table)}, {"id", e.entry.id},
-                    {"version", e.entry.version}, {"name", e.entry.name}};
+            return {{"edit", "DefineInterned"},
+                    {"table", table_name(e.entry.table)},
+                    {"id", e.entry.id},
+                    {"version", e.entry.version},
+                    {"name", e.entry.name}};
           },
           [](const CreateFamily& e) -> Json { return create_family_json(e); },
           [](const DropFamily& e) -> Json { return {{"edit", "DropFamily"}, {"family", e.family.value}}; },
           [](const AddSegment& e) -> Json {
-            return {{"edit", "AddSegment"}, {"segment", e.segment.value}, {"family", e.family.value},
-                    {"uuid", hex_bytes(e.uuid.bytes)}, {"file_bytes", e.file_bytes}};
+            return {{"edit", "AddSegment"},
+                    {"segment", e.segment.value},
+                    {"family", e.family.value},
+                    {"uuid", hex_bytes(e.uuid.bytes)},
+                    {"file_bytes", e.file_bytes}};
           },
           [](const SuspendSegment& e) -> Json {
             return {{"edit", "SuspendSegment"}, {"segment", e.segment.value}, {"row_count", e.row_count}};
           },
           [](const FreezeSegment& e) -> Json {
-            return {{"edit", "FreezeSegment"}, {"segment", e.segment.value}, {"row_count", e.row_count},
-                    {"rows_durable", e.rows_durable}, {"invalid", ranges_json(e.invalid)}};
-          },
-          [](const SealSegment& e) -> Json {
-            return {{"edit", "SealSegment"}, {"segment", e.segment.value}, {"row_count", e.row_count},
-                    {"first_sequence", e.first_sequence.value}, {"last_sequence", e.last_sequence.value},
+            return {{"edit", "FreezeSegment"},
+                    {"segment", e.segment.value},
+                    {"row_count", e.row_count},
+                    {"rows_durable", e.rows_durable},
                     {"invalid", ranges_json(e.invalid)}};
           },
-          [](const RemoveSegment& e) -> Json { return {{"edit", "RemoveSegment"}, {"segment", e.segment.value}}; },
+          [](const SealSegment& e) -> Json {
+            return {{"edit", "SealSegment"},
+                    {"segment", e.segment.value},
+                    {"row_count", e.row_count},
+                    {"first_sequence", e.first_sequence.value},
+                    {"last_sequence", e.last_sequence.value},
+                    {"invalid", ranges_json(e.invalid)}};
+          },
+          [](const RemoveSegment& e) -> Json {
+            return {{"edit", "RemoveSegment"}, {"segment", e.segment.value}};
+          },
           [](const AddJournal& e) -> Json {
-            return {{"edit", "AddJournal"}, {"journal", e.journal.value}, {"uuid", hex_bytes(e.uuid.bytes)},
+            return {{"edit", "AddJournal"},
+                    {"journal", e.journal.value},
+                    {"uuid", hex_bytes(e.uuid.bytes)},
                     {"file_bytes", e.file_bytes}};
           },
-          [](const RemoveJournal& e) -> Json { return {{"edit", "RemoveJournal"}, {"journal", e.journal.value}}; },
+          [](const RemoveJournal& e) -> Json {
+            return {{"edit", "RemoveJournal"}, {"journal", e.journal.value}};
+          },
           [](const CleanClose& e) -> Json {
-            return {{"edit", "CleanClose"}, {"next_sequence", e.next_sequence.value},
+            return {{"edit", "CleanClose"},
+                    {"next_sequence", e.next_sequence.value},
                     {"journal_rows", e.journal_rows}};
           },
           [](const NextIds& e) -> Json {
-            return {{"edit", "NextIds"}, {"segment", e.segment.value}, {"family", e.family.value},
+            return {{"edit", "NextIds"},
+                    {"segment", e.segment.value},
+                    {"family", e.family.value},
                     {"journal", e.journal.value}};
           },
       },
@@ -103,7 +126,8 @@ void add_frames(std::span<const std::byte> bytes, const Uuid& life, Inspection& 
   while (offset < bytes.size()) {
     const auto frame = format::decode_frame(bytes.subspan(offset), life, offset);
     if (!frame.has_value()) {
-      end = frame.error().code() == ErrorCode::kNotFound ? "no frame was written here" : frame.error().to_string();
+      end = frame.error().code() == ErrorCode::kNotFound ? "no frame was written here"
+                                                         : frame.error().to_string();
       break;
     }
     for (const auto& edit : frame->edits) {

@@ -15,11 +15,12 @@ namespace vectolith::tools {
 namespace {
 
 constexpr std::string_view kMagic = "\x93NUMPY";
-/// A 2-D header has some 80 characters before its padding. The bound keeps the regex engine's recursion small.
+/// A 2-D header has some 80 characters before its padding. The bound keeps the regex engine's recursion
+/// small.
 constexpr std::size_t kLiteralBytesMax = 512;
 
-std::unexpected<Error> npy_error(ErrorCode code, const InputFile& file, std::string what, std::string expected,
-                                 std::string found) {
+std::unexpected<Error> npy_error(ErrorCode code, const InputFile& file, std::string what,
+                                 std::string expected, std::string found) {
   return std::unexpected(Error(code, std::move(what))
                              .with_file(file.path())
                              .with_offset(0)
@@ -49,7 +50,8 @@ Result<NpyPrefix> read_prefix(const InputFile& file) {
     return NpyPrefix{10, length};
   }
   if (version != 2) {
-    return npy_error(ErrorCode::kUnsupported, file, "unsupported .npy version", "1 or 2", std::to_string(version));
+    return npy_error(ErrorCode::kUnsupported, file, "unsupported .npy version", "1 or 2",
+                     std::to_string(version));
   }
   VECTOLITH_TRY_ASSIGN(const auto length, reader.read<std::uint32_t>());
   return NpyPrefix{12, length};
@@ -59,14 +61,16 @@ Result<NpyPrefix> read_prefix(const InputFile& file) {
 Result<std::string> read_literal(const InputFile& file, const NpyPrefix& prefix) {
   if (prefix.prefix_bytes + prefix.literal_bytes > file.size()) {
     return npy_error(ErrorCode::kCorruption, file, "the .npy header is truncated",
-                     std::to_string(prefix.prefix_bytes + prefix.literal_bytes) + " bytes", std::to_string(file.size()));
+                     std::to_string(prefix.prefix_bytes + prefix.literal_bytes) + " bytes",
+                     std::to_string(file.size()));
   }
   std::string literal(std::min<std::size_t>(prefix.literal_bytes, 65'536), '\0');
   VECTOLITH_TRY(file.read_exact(prefix.prefix_bytes, std::as_writable_bytes(std::span(literal))));
   literal.erase(literal.find_last_not_of(" \n") + 1);
   if (literal.size() > kLiteralBytesMax) {
     return npy_error(ErrorCode::kInvalidArgument, file, "the .npy header is too long for a plain matrix",
-                     "at most " + std::to_string(kLiteralBytesMax) + " characters", std::to_string(literal.size()));
+                     "at most " + std::to_string(kLiteralBytesMax) + " characters",
+                     std::to_string(literal.size()));
   }
   return literal;
 }
@@ -100,8 +104,8 @@ Result<NpyHeader> parse_literal(const InputFile& file, const std::string& litera
                      "C order (numpy.ascontiguousarray makes it)", "fortran_order: True");
   }
   if (!std::regex_search(literal, shape, kShape)) {
-    return npy_error(ErrorCode::kInvalidArgument, file, "the .npy array is no matrix", "shape (rows, columns)",
-                     literal);
+    return npy_error(ErrorCode::kInvalidArgument, file, "the .npy array is no matrix",
+                     "shape (rows, columns)", literal);
   }
   NpyHeader header{.descr = descr[1].str(), .rows = 0, .columns = 0, .data_offset = 0};
   VECTOLITH_TRY_ASSIGN(header.rows, parse_count(file, shape[1].str()));

@@ -19,7 +19,8 @@ struct CodeEntry {
 
 constexpr CodeEntry kCodes[] = {
     {ErrorCode::kInvalidArgument, kExitUsage, "correct the argument or the input; --help shows the form"},
-    {ErrorCode::kNotFound, kExitNotFound, "check the path and the name; 'family list DIR' lists the families"},
+    {ErrorCode::kNotFound, kExitNotFound,
+     "check the path and the name; 'family list DIR' lists the families"},
     {ErrorCode::kCorruption, kExitCorruption,
      "if the file belongs to a store, run 'vectolith fsck DIR'; if it is an input, make it again"},
     {ErrorCode::kIo, kExitIo, "check the disk, its mount options and the permissions, then run it again"},
@@ -37,7 +38,8 @@ constexpr CodeEntry kCodes[] = {
     {ErrorCode::kWrongFamily, kExitUsage, "'family list DIR' shows what each family holds"},
     {ErrorCode::kInternal, kExitIo, "this is a bug of vectolith: please report it with the command line"},
     {ErrorCode::kSpecMismatch, kExitUsage, "use another family name, or the stored spec"},
-    {ErrorCode::kNotAStore, kExitNotFound, "check the directory, or make a store with 'vectolith create DIR'"},
+    {ErrorCode::kNotAStore, kExitNotFound,
+     "check the directory, or make a store with 'vectolith create DIR'"},
 };
 
 const CodeEntry* find_code(ErrorCode code) noexcept {

@@ -2,9 +2,9 @@
 /// Writes output files through a partial name.
 #include "output_file.h"
 
-#include <unistd.h>
-
 #include <cerrno>
+
+#include <unistd.h>
 
 namespace vectolith::tools {
 

@@ -2,11 +2,11 @@
 /// Draws progress on standard error.
 #include "progress.h"
 
-#include <unistd.h>
-
 #include <algorithm>
 #include <cstdio>
 #include <utility>
+
+#include <unistd.h>
 
 #include "output.h"
 
@@ -63,7 +63,8 @@ std::string clock_text(double seconds) {
 
 std::string progress_text(const std::string& label, const std::string& unit, std::uint64_t done,
                           std::uint64_t total, std::uint64_t rows, double elapsed_s, bool with_bar) {
-  const double share = total == 0 ? 1.0 : std::min(1.0, static_cast<double>(done) / static_cast<double>(total));
+  const double share =
+      total == 0 ? 1.0 : std::min(1.0, static_cast<double>(done) / static_cast<double>(total));
   const double rate = elapsed_s > 0 ? static_cast<double>(rows) / elapsed_s : 0;
   std::string text = label + " ";
   if (with_bar) {

@@ -38,7 +38,8 @@ Result<std::vector<std::byte>> read_raw(const PutArguments& arguments) {
 Result<std::vector<std::byte>> value_of(const PutArguments& arguments, const FamilyInfo& family) {
   if (arguments.vector_text.empty()) return read_raw(arguments);
   if (family.kind != format::SegmentKind::kVector) {
-    return fail(ErrorCode::kInvalidArgument, "a record has no --vector; give its bytes with --file or standard input");
+    return fail(ErrorCode::kInvalidArgument,
+                "a record has no --vector; give its bytes with --file or standard input");
   }
   auto json = parse_vector_json(arguments.vector_text);
   if (!json.has_value()) {
@@ -53,7 +54,8 @@ Result<std::vector<std::byte>> value_of(const PutArguments& arguments, const Fam
 Result<PutResult> put_value(ReachedStore& reached, const FamilyInfo& info, const Key& key,
                             std::span<const std::byte> value, const PutArguments& arguments) {
   const auto durability = arguments.durable ? Durability::kDurable : Durability::kBuffered;
-  if (reached.remote.has_value()) return reached.remote->put(info.name, key, value, durability, arguments.replace);
+  if (reached.remote.has_value())
+    return reached.remote->put(info.name, key, value, durability, arguments.replace);
   WriteOptions options;
   options.durability = durability;
   options.replace = arguments.replace;
@@ -90,9 +92,10 @@ Result<int> run_put(const PutArguments& arguments) {
 
 void add_put(CLI::App& app, Session& session) {
   auto arguments = std::make_shared<PutArguments>();
-  CLI::App* verb = add_verb(app, "put", "Stores one vector or record",
-                            "vectolith put /data/store docs "
-                            "0100000000000000000000000000000000000000000000000000000000000000 --vector '[0.6, 0.8]'");
+  CLI::App* verb =
+      add_verb(app, "put", "Stores one vector or record",
+               "vectolith put /data/store docs "
+               "0100000000000000000000000000000000000000000000000000000000000000 --vector '[0.6, 0.8]'");
   add_directory(*verb, arguments->common);
   verb->add_option("NAME", arguments->family, "Name of the family")->required();
   add_key(*verb, arguments->key);
@@ -101,7 +104,8 @@ void add_put(CLI::App& app, Session& session) {
                    "File with the raw little-endian bytes; '-' or neither option: standard input")
       ->excludes(vector);
   verb->add_flag("--durable", arguments->durable, "Return only when the row survives loss of power");
-  verb->add_flag("--replace", arguments->replace, "Overwrite a row that exists; without it the first write wins");
+  verb->add_flag("--replace", arguments->replace,
+                 "Overwrite a row that exists; without it the first write wins");
   add_io(*verb, arguments->common);
   add_json(*verb, arguments->common, "Print JSON");
   on_run<PutArguments>(verb, session, arguments, run_put);

@@ -68,8 +68,9 @@ Result<int> run_scan(const ScanArguments& arguments) {
 
 void add_scan(CLI::App& app, Session& session) {
   auto arguments = std::make_shared<ScanArguments>();
-  CLI::App* verb = add_verb(app, "scan", "Prints one line a live row: digest, sequence, created_at, xxh3 of the bytes",
-                            "vectolith scan /data/store docs --json --vectors");
+  CLI::App* verb =
+      add_verb(app, "scan", "Prints one line a live row: digest, sequence, created_at, xxh3 of the bytes",
+               "vectolith scan /data/store docs --json --vectors");
   add_directory(*verb, arguments->common);
   verb->add_option("NAME", arguments->family, "Name of the family; without it all families");
   verb->add_flag("--vectors", arguments->vectors, "Add the raw little-endian bytes in base64");

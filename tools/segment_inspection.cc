@@ -86,7 +86,8 @@ Result<void> add_rows(const InputFile& file, const format::SegmentHeader& header
     rows.resize(std::min(kRowsPerRead, header.row_capacity - first));
     VECTOLITH_TRY(file.read_exact(header.meta_offset + std::uint64_t{first} * sizeof(format::MetaRow),
                                   std::as_writable_bytes(std::span(rows))));
-    for (std::uint32_t i = 0; i < rows.size(); ++i) count_row(rows[i], header, first + i, rows_max, counts, list);
+    for (std::uint32_t i = 0; i < rows.size(); ++i)
+      count_row(rows[i], header, first + i, rows_max, counts, list);
   }
   inspection.add_facts("rows", counts.json());
   inspection.add_list("valid_rows", std::move(list));
@@ -136,7 +137,8 @@ Json footer_json(const format::SegmentFooter& footer) {
 }
 
 Result<void> add_footer(const InputFile& file, const format::SegmentHeader& header, Inspection& inspection) {
-  std::vector<std::byte> region(static_cast<std::size_t>(std::min(header.footer_bytes, kFooterBytesShownMax)));
+  std::vector<std::byte> region(
+      static_cast<std::size_t>(std::min(header.footer_bytes, kFooterBytesShownMax)));
   VECTOLITH_TRY(file.read_exact(header.footer_offset, region));
   const auto footer = format::decode_segment_footer(region, header);
   if (footer.has_value()) {
@@ -158,7 +160,8 @@ Result<Inspection> inspect_segment(const InputFile& file, std::uint64_t rows_max
   VECTOLITH_TRY_ASSIGN(const std::size_t got, file.read_at(0, bytes));
   bytes.resize(got);
   const auto header = format::decode_segment_header(bytes);
-  Inspection inspection(file.path(), header.has_value() ? std::string(kind_name(header->kind)) + " segment" : "segment");
+  Inspection inspection(file.path(),
+                        header.has_value() ? std::string(kind_name(header->kind)) + " segment" : "segment");
   inspection.add_struct("header", "SegmentHeader", 0, bytes);
   if (!header.has_value()) {
     inspection.add_error(Error(header.error()).with_file(file.path()));
@@ -167,7 +170,8 @@ Result<Inspection> inspect_segment(const InputFile& file, std::uint64_t rows_max
   add_spec(*header, inspection);
   const bool vectors = header->kind == format::SegmentKind::kVector;
   // What a truncated file still holds is shown before the error.
-  auto body = vectors ? add_rows(file, *header, rows_max, inspection) : add_records(file, *header, rows_max, inspection);
+  auto body = vectors ? add_rows(file, *header, rows_max, inspection)
+                      : add_records(file, *header, rows_max, inspection);
   if (body.has_value()) body = add_footer(file, *header, inspection);
   if (!body.has_value()) inspection.add_error(body.error());
   return inspection;

@@ -72,19 +72,21 @@ void print_stats(const StoreStats& stats) {
   if (!stats.io_fallback.empty()) backend += " (" + stats.io_fallback + ")";
   print_line("io           " + backend);
   print_line("open         " + fixed(static_cast<double>(stats.open_ns) / 1e6, 1) + " ms, " +
-             with_commas(stats.recovered_rows) + " rows recovered, " + with_commas(stats.damaged_rows) + " damaged");
+             with_commas(stats.recovered_rows) + " rows recovered, " + with_commas(stats.damaged_rows) +
+             " damaged");
   print_line("disk         " + human_bytes(stats.disk_bytes) + ", pool " + human_bytes(stats.pool_bytes));
   print_line("order        next sequence " + with_commas(stats.next_sequence) + ", manifest version " +
              with_commas(stats.manifest_version));
-  print_line("since open   " + with_commas(stats.puts) + " puts, " + with_commas(stats.replaces) + " replaces, " +
-             with_commas(stats.erases) + " erases, " + with_commas(stats.hits) + " hits, " +
+  print_line("since open   " + with_commas(stats.puts) + " puts, " + with_commas(stats.replaces) +
+             " replaces, " + with_commas(stats.erases) + " erases, " + with_commas(stats.hits) + " hits, " +
              with_commas(stats.misses) + " misses");
-  print_line("commits      " + with_commas(stats.commits) + " of " + with_commas(stats.commit_rows) + " rows, " +
-             with_commas(stats.data_syncs) + " barriers");
-  print_line("written      " + human_bytes(stats.bytes_written) + " for " + human_bytes(stats.vector_bytes_written) +
-             " of vectors; read " + human_bytes(stats.bytes_read));
-  print_line("trouble      " + with_commas(stats.corruptions) + " corruptions, " + with_commas(stats.rows_lost) +
-             " rows lost, " + with_commas(stats.segments_poisoned) + " segments poisoned");
+  print_line("commits      " + with_commas(stats.commits) + " of " + with_commas(stats.commit_rows) +
+             " rows, " + with_commas(stats.data_syncs) + " barriers");
+  print_line("written      " + human_bytes(stats.bytes_written) + " for " +
+             human_bytes(stats.vector_bytes_written) + " of vectors; read " + human_bytes(stats.bytes_read));
+  print_line("trouble      " + with_commas(stats.corruptions) + " corruptions, " +
+             with_commas(stats.rows_lost) + " rows lost, " + with_commas(stats.segments_poisoned) +
+             " segments poisoned");
   for (const auto& family : stats.families) {
     print_line("family       " + family.name + ": " + with_commas(family.live_rows) + " live rows, " +
                with_commas(family.dead_rows) + " dead, " + with_commas(family.segments) + " segments, " +

@@ -2,13 +2,13 @@
 /// Opens stores for verbs, and falls back to the owner's control socket.
 #include "store_access.h"
 
-#include <fcntl.h>
-#include <sys/file.h>
-#include <unistd.h>
-
 #include <algorithm>
 #include <cerrno>
 #include <utility>
+
+#include <fcntl.h>
+#include <sys/file.h>
+#include <unistd.h>
 
 #include <vectolith/format/file_name.h>
 
@@ -24,7 +24,8 @@ std::string known_names(const std::vector<FamilyInfo>& families) {
   return names.empty() ? "none" : names;
 }
 
-Result<void> visit_local(Store& store, const FamilyInfo& info, const std::function<bool(const RowView&)>& visit) {
+Result<void> visit_local(Store& store, const FamilyInfo& info,
+                         const std::function<bool(const RowView&)>& visit) {
   if (info.kind == format::SegmentKind::kVector) {
     VECTOLITH_TRY_ASSIGN(const auto family, store.family(info.name));
     return family.for_each([&](const VectorView& view) {
@@ -41,7 +42,9 @@ Result<void> visit_local(Store& store, const FamilyInfo& info, const std::functi
 
 Options make_options(const CommonOptions& common, Purpose purpose) {
   Options options;
-  options.io = common.io == "uring" ? IoChoice::kUring : common.io == "sync" ? IoChoice::kSync : IoChoice::kAuto;
+  options.io = common.io == "uring"  ? IoChoice::kUring
+               : common.io == "sync" ? IoChoice::kSync
+                                     : IoChoice::kAuto;
   options.read_only = purpose == Purpose::kRead;
   options.control = purpose == Purpose::kServe;
   options.on_event = report_event;

@@ -20,7 +20,9 @@ void add_workload(CLI::App& verb, StressArguments& arguments) {
   verb.add_option("--keys", arguments.keys, "Keys 0 to K - 1")
       ->check(CLI::Range(std::uint64_t{1}, std::uint64_t{1'000'000'000}))
       ->capture_default_str();
-  verb.add_option("--dim", arguments.dim, "Elements of a vector")->check(CLI::Range(1U, kDimMax))->capture_default_str();
+  verb.add_option("--dim", arguments.dim, "Elements of a vector")
+      ->check(CLI::Range(1U, kDimMax))
+      ->capture_default_str();
   verb.add_option("--threads", arguments.threads, "Threads; thread t owns the keys k with k mod T = t")
       ->check(CLI::Range(1U, 1'024U))
       ->capture_default_str();
@@ -43,11 +45,13 @@ void add_logs(CLI::App& verb, StressArguments& arguments) {
                                      "Descriptor that gets a 24-byte record after each acknowledgement");
   CLI::Option* intent = verb.add_option("--intent-fd", arguments.intent_fd,
                                         "Descriptor that gets the same record before each write starts");
-  CLI::Option* verify = verb.add_flag("--verify", arguments.verify, "Check the store against --ack-file; exits 3 on a violation");
+  CLI::Option* verify = verb.add_flag("--verify", arguments.verify,
+                                      "Check the store against --ack-file; exits 3 on a violation");
   CLI::Option* ack_file = verb.add_option("--ack-file", arguments.ack_file, "What was written to --ack-fd");
-  CLI::Option* intent_file =
-      verb.add_option("--intent-file", arguments.intent_file, "What was written to --intent-fd: makes the check exact");
-  CLI::Option* recover = verb.add_flag("--recover", arguments.recover, "Verify with the store open for writing, recovery completed");
+  CLI::Option* intent_file = verb.add_option("--intent-file", arguments.intent_file,
+                                             "What was written to --intent-fd: makes the check exact");
+  CLI::Option* recover = verb.add_flag("--recover", arguments.recover,
+                                       "Verify with the store open for writing, recovery completed");
   verify->needs(ack_file)->excludes(ack)->excludes(intent);
   ack_file->needs(verify);
   intent_file->needs(verify);
@@ -58,9 +62,10 @@ void add_logs(CLI::App& verb, StressArguments& arguments) {
 
 void add_stress(CLI::App& app, Session& session) {
   auto arguments = std::make_shared<StressArguments>();
-  CLI::App* verb = add_verb(app, "stress", "Puts, replaces, erases and reads what a checker can predict, or verifies it",
-                            "vectolith stress /data/store --seed 1 --ops 100000 --threads 4 --ack-fd 3 3>acks\n"
-                            "  vectolith stress /data/store --seed 1 --threads 4 --verify --ack-file acks");
+  CLI::App* verb =
+      add_verb(app, "stress", "Puts, replaces, erases and reads what a checker can predict, or verifies it",
+               "vectolith stress /data/store --seed 1 --ops 100000 --threads 4 --ack-fd 3 3>acks\n"
+               "  vectolith stress /data/store --seed 1 --threads 4 --verify --ack-file acks");
   add_directory(*verb, arguments->common);
   add_workload(*verb, *arguments);
   add_logs(*verb, *arguments);

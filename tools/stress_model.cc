@@ -2,12 +2,12 @@
 /// Values and records of `stress`.
 #include "stress_model.h"
 
-#include <poll.h>
-#include <unistd.h>
-
 #include <algorithm>
 #include <cerrno>
 #include <cstring>
+
+#include <poll.h>
+#include <unistd.h>
 
 #include "input_file.h"
 
@@ -58,12 +58,14 @@ ModelSpec stress_spec(std::uint32_t dim) {
   return spec;
 }
 
-void fill_version(std::uint64_t seed, std::uint64_t key, std::uint64_t version, std::span<float> vector) noexcept {
+void fill_version(std::uint64_t seed, std::uint64_t key, std::uint64_t version,
+                  std::span<float> vector) noexcept {
   const std::uint64_t base = base_of(seed, key, version);
   for (std::size_t j = 0; j < vector.size(); ++j) vector[j] = element(base, j);
 }
 
-bool is_version(std::uint64_t seed, std::uint64_t key, std::uint64_t version, std::span<const std::byte> bytes) {
+bool is_version(std::uint64_t seed, std::uint64_t key, std::uint64_t version,
+                std::span<const std::byte> bytes) {
   const std::uint64_t base = base_of(seed, key, version);
   for (std::size_t j = 0; j * sizeof(float) < bytes.size(); ++j) {
     const float value = element(base, j);

@@ -65,9 +65,11 @@ Key stress_key(std::uint64_t key) noexcept;
 std::optional<std::uint64_t> stress_key_number(const Key& key, std::uint64_t keys) noexcept;
 ModelSpec stress_spec(std::uint32_t dim);
 /// The vector of version `version` of key `key`: docs/tool.md, "stress".
-void fill_version(std::uint64_t seed, std::uint64_t key, std::uint64_t version, std::span<float> vector) noexcept;
+void fill_version(std::uint64_t seed, std::uint64_t key, std::uint64_t version,
+                  std::span<float> vector) noexcept;
 /// Whether `bytes` are that vector.
-bool is_version(std::uint64_t seed, std::uint64_t key, std::uint64_t version, std::span<const std::byte> bytes);
+bool is_version(std::uint64_t seed, std::uint64_t key, std::uint64_t version,
+                std::span<const std::byte> bytes);
 /// The highest version below `versions_end` whose vector `bytes` are. Cost: one hash a version.
 std::optional<std::uint64_t> find_version(std::uint64_t seed, std::uint64_t key, std::uint64_t versions_end,
                                           std::span<const std::byte> bytes);

@@ -61,13 +61,15 @@ class StressThread {
         vector_(arguments_.dim) {
     write_.durability = arguments_.level == "durable" ? Durability::kDurable : Durability::kBuffered;
     const std::uint64_t threads = arguments_.threads;
-    if (number < arguments_.keys) keys_.resize(static_cast<std::size_t>((arguments_.keys - number - 1) / threads + 1));
+    if (number < arguments_.keys)
+      keys_.resize(static_cast<std::size_t>((arguments_.keys - number - 1) / threads + 1));
   }
 
   /// Does this thread's share of the operations.
   void run(Progress* progress) {
     auto result = load_keys();
-    const std::uint64_t ops = arguments_.ops / arguments_.threads + (number_ < arguments_.ops % arguments_.threads ? 1 : 0);
+    const std::uint64_t ops =
+        arguments_.ops / arguments_.threads + (number_ < arguments_.ops % arguments_.threads ? 1 : 0);
     for (std::uint64_t op = 0; result.has_value() && op < ops && !keys_.empty(); ++op) {
       if (shared_.stop.load(std::memory_order_relaxed)) break;
       result = step();
@@ -115,7 +117,8 @@ class StressThread {
     VECTOLITH_TRY(log(arguments_.intent_fd, key, version, StressOp::kPut));
     fill_version(arguments_.seed, key, version, vector_);
     write_.replace = replace;
-    VECTOLITH_TRY_ASSIGN(const auto result, family_.put(stress_key(key), std::span<const float>(vector_), write_));
+    VECTOLITH_TRY_ASSIGN(const auto result,
+                         family_.put(stress_key(key), std::span<const float>(vector_), write_));
     if (!result.stored) return violation(key, version, "the put of an absent key found a row");
     VECTOLITH_TRY(log(arguments_.ack_fd, key, version, StressOp::kPut));
     state = {.present = true, .version_known = true, .version = version, .next_version = state.next_version};
@@ -146,7 +149,8 @@ class StressThread {
     if (!state.version_known) {
       const auto end = std::max(shared_.first_version, kVersionsSearchedMin);
       const auto version = find_version(arguments_.seed, key, end, view->bytes());
-      if (!version.has_value()) return violation(key, 0, "the stored bytes are those of no version of this key");
+      if (!version.has_value())
+        return violation(key, 0, "the stored bytes are those of no version of this key");
       state.version_known = true;
       state.version = *version;
       return {};
@@ -203,9 +207,8 @@ Result<int> stress_store(Store& store, const StressArguments& arguments) {
   Progress progress("stress", "operations", arguments.ops / arguments.threads);
   std::vector<std::thread> threads;
   for (std::uint32_t number = 0; number < arguments.threads; ++number) {
-    threads.emplace_back([&, number] {
-      StressThread(shared, family, number).run(number == 0 ? &progress : nullptr);
-    });
+    threads.emplace_back(
+        [&, number] { StressThread(shared, family, number).run(number == 0 ? &progress : nullptr); });
   }
   for (auto& thread : threads) thread.join();
   const double seconds = progress.seconds();

@@ -85,8 +85,9 @@ class StressVerifier {
     const std::uint64_t runs = std::max<std::size_t>(1, arguments_.first_versions.size());
     for (std::size_t thread = 0; thread < applied_.size(); ++thread) {
       if (applied_[thread] <= runs) continue;
-      violate("thread " + std::to_string(thread) + " had one operation in flight in each of " + std::to_string(runs) +
-              " runs, but " + std::to_string(applied_[thread]) + " keys are beyond their last acknowledgement");
+      violate("thread " + std::to_string(thread) + " had one operation in flight in each of " +
+              std::to_string(runs) + " runs, but " + std::to_string(applied_[thread]) +
+              " keys are beyond their last acknowledgement");
     }
   }
 
@@ -124,7 +125,8 @@ class StressVerifier {
     const std::vector<std::uint64_t> from_zero = {0};
     const auto& firsts = arguments_.first_versions.empty() ? from_zero : arguments_.first_versions;
     for (auto& key : keys_) {
-      if (key.last.has_value()) key.candidates.push_back({.version = key.last->version + 1, .op = std::nullopt});
+      if (key.last.has_value())
+        key.candidates.push_back({.version = key.last->version + 1, .op = std::nullopt});
       for (const std::uint64_t first : firsts) {
         if (!key.last.has_value() || first > key.last->version + 1) {
           key.candidates.push_back({.version = first, .op = std::nullopt});
@@ -175,7 +177,8 @@ class StressVerifier {
     VECTOLITH_TRY_ASSIGN(const auto row, family.get(stress_key(key)));
     const auto& expected = keys_[key];
     if (row.has_value() != expected.seen) {
-      violate(key, row.has_value() ? "is found by get but not by a scan" : "is found by a scan but not by get");
+      violate(key,
+              row.has_value() ? "is found by get but not by a scan" : "is found by a scan but not by get");
     } else if (row.has_value() && format::checksum64((*row)->bytes()) != expected.sum) {
       violate(key, "has other bytes for get than for a scan");
     }
@@ -184,8 +187,8 @@ class StressVerifier {
 
   static std::string describe_last(const KeyExpectation& key) {
     if (!key.last.has_value()) return "nothing was acknowledged";
-    return std::string("acknowledged: ") + (key.last->op == StressOp::kPut ? "put" : "erase") + " of version " +
-           std::to_string(key.last->version);
+    return std::string("acknowledged: ") + (key.last->op == StressOp::kPut ? "put" : "erase") +
+           " of version " + std::to_string(key.last->version);
   }
 
   [[nodiscard]] std::string describe_found(std::uint64_t key, std::span<const std::byte> bytes) const {
@@ -200,7 +203,9 @@ class StressVerifier {
     ++applied_[static_cast<std::size_t>(key % applied_.size())];
   }
 
-  void violate(std::uint64_t key, const std::string& what) { violate("key " + std::to_string(key) + ": " + what); }
+  void violate(std::uint64_t key, const std::string& what) {
+    violate("key " + std::to_string(key) + ": " + what);
+  }
   void violate(const std::string& what) {
     ++violations_;
     if (shown_.size() < kViolationsShownMax) shown_.push_back(what);

@@ -27,8 +27,9 @@ Result<int> run_sync(const CommonOptions& common) {
 
 void add_sync(CLI::App& app, Session& session) {
   auto common = std::make_shared<CommonOptions>();
-  CLI::App* verb = add_verb(app, "sync", "Makes every acknowledged write durable, also in the process that has the store open",
-                            "vectolith sync /data/store");
+  CLI::App* verb = add_verb(
+      app, "sync", "Makes every acknowledged write durable, also in the process that has the store open",
+      "vectolith sync /data/store");
   add_directory(*verb, *common);
   add_io(*verb, *common);
   add_json(*verb, *common, "Print JSON");

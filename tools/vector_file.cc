@@ -21,8 +21,8 @@ struct RowLayout {
   std::uint32_t prefix_bytes = 0;  ///< 4 for .fvecs: the dim stands before each vector.
 };
 
-std::unexpected<Error> input_error(ErrorCode code, const InputFile& file, std::uint64_t offset, std::string what,
-                                   std::string expected, std::string found) {
+std::unexpected<Error> input_error(ErrorCode code, const InputFile& file, std::uint64_t offset,
+                                   std::string what, std::string expected, std::string found) {
   return std::unexpected(Error(code, std::move(what))
                              .with_file(file.path())
                              .with_offset(offset)
@@ -75,7 +75,8 @@ class FixedVectorFile final : public VectorFile {
       const std::size_t start = i * stride();
       const std::size_t present = raw_.size() - std::min(raw_.size(), start);
       std::uint32_t dim = dim_;
-      if (layout_.prefix_bytes > 0 && present >= sizeof(dim)) std::memcpy(&dim, raw_.data() + start, sizeof(dim));
+      if (layout_.prefix_bytes > 0 && present >= sizeof(dim))
+        std::memcpy(&dim, raw_.data() + start, sizeof(dim));
       if (dim == dim_ && present >= stride()) continue;
       pending_error_ = dim != dim_ ? changed_dim(next_row_ + i, dim) : truncated(next_row_ + i, present);
       return i;
@@ -120,18 +121,20 @@ class FixedVectorFile final : public VectorFile {
 Result<void> expect_equal(const InputFile& file, std::string_view what, const std::string& family,
                           const std::string& here) {
   if (family == here) return {};
-  return input_error(ErrorCode::kInvalidArgument, file, 0, "the file has another " + std::string(what) + " than the family",
-                     family, here);
+  return input_error(ErrorCode::kInvalidArgument, file, 0,
+                     "the file has another " + std::string(what) + " than the family", family, here);
 }
 
 /// Errors: kCorruption unless `rows` rows fill the file exactly.
 Result<void> expect_size(const InputFile& file, const RowLayout& layout, std::uint64_t vector_bytes) {
   const std::uint64_t data_bytes = file.size() - layout.data_offset;
-  if (layout.rows <= data_bytes && layout.rows * vector_bytes == data_bytes && data_bytes / vector_bytes == layout.rows) {
+  if (layout.rows <= data_bytes && layout.rows * vector_bytes == data_bytes &&
+      data_bytes / vector_bytes == layout.rows) {
     return {};
   }
   const bool shorter = data_bytes / vector_bytes < layout.rows;
-  return input_error(ErrorCode::kCorruption, file, shorter ? file.size() : layout.data_offset + layout.rows * vector_bytes,
+  return input_error(ErrorCode::kCorruption, file,
+                     shorter ? file.size() : layout.data_offset + layout.rows * vector_bytes,
                      shorter ? "the file is truncated in row " + std::to_string(data_bytes / vector_bytes)
                              : "there are bytes behind the last row",
                      count_of(layout.rows, "rows of ") + count_of(vector_bytes, "bytes behind byte ") +
@@ -147,11 +150,13 @@ Result<void> expect_floats(const InputFile& file, const ModelSpec& spec) {
 Result<RowLayout> npy_layout(const InputFile& file, const ModelSpec& spec) {
   VECTOLITH_TRY_ASSIGN(const auto header, read_npy_header(file));
   if (!npy_descr_fits(header.descr, spec.dtype)) {
-    return input_error(ErrorCode::kInvalidArgument, file, 0, "the .npy matrix has another dtype than the family",
-                       std::string(npy_descr(spec.dtype)).append(" (").append(to_string(spec.dtype)).append(")"),
-                       header.descr);
+    return input_error(
+        ErrorCode::kInvalidArgument, file, 0, "the .npy matrix has another dtype than the family",
+        std::string(npy_descr(spec.dtype)).append(" (").append(to_string(spec.dtype)).append(")"),
+        header.descr);
   }
-  VECTOLITH_TRY(expect_equal(file, "number of columns", std::to_string(npy_columns(spec)), std::to_string(header.columns)));
+  VECTOLITH_TRY(expect_equal(file, "number of columns", std::to_string(npy_columns(spec)),
+                             std::to_string(header.columns)));
   const RowLayout layout{.data_offset = header.data_offset, .rows = header.rows, .prefix_bytes = 0};
   VECTOLITH_TRY(expect_size(file, layout, spec.vector_bytes()));
   return layout;
@@ -174,7 +179,8 @@ Result<RowLayout> fvecs_layout(const InputFile& file, const ModelSpec& spec) {
   VECTOLITH_TRY(expect_equal(file, "dim", std::to_string(spec.dim), std::to_string(dim)));
   const std::uint64_t stride = sizeof(dim) + spec.vector_bytes();
   // A file of changing dims may have any length: the last row that is whole or not is looked at in its turn.
-  return RowLayout{.data_offset = 0, .rows = (file.size() + stride - 1) / stride, .prefix_bytes = sizeof(dim)};
+  return RowLayout{
+      .data_offset = 0, .rows = (file.size() + stride - 1) / stride, .prefix_bytes = sizeof(dim)};
 }
 
 }  // namespace

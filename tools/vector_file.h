@@ -23,12 +23,12 @@ struct LinePlace {
 
 /// Rows that were read, in the order of the file.
 struct RowBatch {
-  std::uint64_t first_row = 0;      ///< Number of the first row in the file, from 0.
+  std::uint64_t first_row = 0;  ///< Number of the first row in the file, from 0.
   std::size_t rows = 0;
-  std::vector<std::byte> matrix;    ///< rows x spec.vector_bytes().
+  std::vector<std::byte> matrix;  ///< rows x spec.vector_bytes().
   /// rows entries; set where the file itself names the row's digest (JSONL).
   std::vector<std::optional<Digest>> digests;
-  std::vector<LinePlace> places;    ///< rows entries where rows are lines (JSONL), else none.
+  std::vector<LinePlace> places;  ///< rows entries where rows are lines (JSONL), else none.
 };
 
 /// A file of vectors of one spec.

@@ -2,14 +2,14 @@
 /// Vectors as JSON: digits that read back to the same bits, and every reason to refuse one.
 #include "element_text.h"
 
-#include <gtest/gtest.h>
-
 #include <array>
 #include <bit>
 #include <cmath>
 #include <cstring>
 #include <limits>
 #include <random>
+
+#include <gtest/gtest.h>
 
 #include "support/random_seed.h"
 
@@ -46,8 +46,12 @@ TEST(ElementText, EveryFiniteFloatReadsBackToTheSameBits) {
 TEST(ElementText, EveryFiniteHalfAndBfloatReadsBackToTheSameBits) {
   for (std::uint32_t bits = 0; bits <= 0xFFFF; ++bits) {
     const auto half = static_cast<std::uint16_t>(bits);
-    if (std::isfinite(float_from_half(half))) EXPECT_EQ(half_from_float(float_from_half(half)), half);
-    if (std::isfinite(float_from_bfloat(half))) EXPECT_EQ(bfloat_from_float(float_from_bfloat(half)), half);
+    if (std::isfinite(float_from_half(half))) {
+      EXPECT_EQ(half_from_float(float_from_half(half)), half);
+    }
+    if (std::isfinite(float_from_bfloat(half))) {
+      EXPECT_EQ(bfloat_from_float(float_from_bfloat(half)), half);
+    }
   }
 }
 
@@ -74,7 +78,9 @@ TEST(ElementText, FloatsRoundToTheNearestHalfAndTiesToEven) {
 TEST(ElementText, IntegersAndBitsReadBackToTheSameBytes) {
   const std::array<std::byte, 2> bytes = {std::byte{0x81}, std::byte{0x7F}};
   const std::array<std::pair<Dtype, std::string>, 3> cases = {
-      {{Dtype::kI8, "[-127,127]"}, {Dtype::kU8, "[129,127]"}, {Dtype::kB1, "[1,0,0,0,0,0,0,1,1,1,1,1,1,1,1,0]"}}};
+      {{Dtype::kI8, "[-127,127]"},
+       {Dtype::kU8, "[129,127]"},
+       {Dtype::kB1, "[1,0,0,0,0,0,0,1,1,1,1,1,1,1,1,0]"}}};
   for (const auto& [dtype, text] : cases) {
     std::string written;
     append_vector_text(written, dtype, bytes);

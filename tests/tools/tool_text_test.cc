@@ -1,8 +1,8 @@
 /// @file
 /// What the tool prints: exit codes, base64, numbers, progress; and the fixed values of stress.
-#include <gtest/gtest.h>
-
 #include <array>
+
+#include <gtest/gtest.h>
 
 #include "output.h"
 #include "progress.h"

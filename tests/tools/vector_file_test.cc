@@ -2,10 +2,10 @@
 /// Vector files: what is read back, and that every malformed one is an error that names its place.
 #include "vector_file.h"
 
-#include <gtest/gtest.h>
-
 #include <cstring>
 #include <numeric>
+
+#include <gtest/gtest.h>
 
 #include "npy_header.h"
 #include "support/temp_directory.h"
@@ -155,11 +155,14 @@ TEST_F(VectorFileTest, EveryTruncationOfAFileIsCorruptionAndTheRowsBeforeItAreGi
     for (std::size_t length = 0; length < whole.size(); ++length) {
       const std::size_t row_bytes = 4 + kDim * sizeof(float);
       if (name == "a.fvecs" && length > 0 && length % row_bytes == 0) continue;  // a shorter whole file
-      const auto outcome = read_all(name, {whole.begin(), whole.begin() + static_cast<std::ptrdiff_t>(length)});
+      const auto outcome =
+          read_all(name, {whole.begin(), whole.begin() + static_cast<std::ptrdiff_t>(length)});
       ASSERT_TRUE(outcome.error.has_value()) << name << " cut to " << length;
       EXPECT_EQ(outcome.error->code(), ErrorCode::kCorruption) << name << " cut to " << length;
       EXPECT_FALSE(outcome.error->file().empty());
-      if (name == "a.fvecs") EXPECT_EQ(outcome.rows, length / row_bytes);
+      if (name == "a.fvecs") {
+        EXPECT_EQ(outcome.rows, length / row_bytes);
+      }
     }
     Bytes longer = whole;
     longer.push_back(std::byte{1});
@@ -178,9 +181,12 @@ TEST_F(VectorFileTest, AnotherDtypeOrderOrShapeOfNpyIsRefused) {
       {"{'descr': '<f4', 'fortran_order': False, 'shape': (1, 3, 4), }", ErrorCode::kInvalidArgument},
       {"{'descr': '<f4', 'fortran_order': False, 'shape': (4, 3), }", ErrorCode::kInvalidArgument},
       {"{'descr': '<f4', 'fortran_order': False, 'shape': (4, 4), }", ErrorCode::kCorruption},
-      {"{'descr': '<f4', 'fortran_order': False, 'shape': (4611686018427387907, 4), }", ErrorCode::kCorruption},
-      {"{'descr': '<f4', 'fortran_order': False, 'shape': (99999999999999999999, 4), }", ErrorCode::kCorruption},
-      {"{'descr': '<f4', 'fortran_order': False, 'shape': (3, 4), 'x': __import__('os')}", ErrorCode::kCorruption},
+      {"{'descr': '<f4', 'fortran_order': False, 'shape': (4611686018427387907, 4), }",
+       ErrorCode::kCorruption},
+      {"{'descr': '<f4', 'fortran_order': False, 'shape': (99999999999999999999, 4), }",
+       ErrorCode::kCorruption},
+      {"{'descr': '<f4', 'fortran_order': False, 'shape': (3, 4), 'x': __import__('os')}",
+       ErrorCode::kCorruption},
       {"{'descr': '<f4', 'fortran_order': False}", ErrorCode::kCorruption},
       {"", ErrorCode::kCorruption},
       {std::string(60'000, '('), ErrorCode::kInvalidArgument}};
@@ -196,7 +202,9 @@ TEST_F(VectorFileTest, AnotherDtypeOrderOrShapeOfNpyIsRefused) {
 }
 
 TEST_F(VectorFileTest, TheKeysOfANpyHeaderMayStandInAnyOrder) {
-  expect_rows(read_all("a.npy", npy_file("{'shape': (3, 4), 'fortran_order': False, 'descr': '<f4'}", floats(12))), 3);
+  expect_rows(
+      read_all("a.npy", npy_file("{'shape': (3, 4), 'fortran_order': False, 'descr': '<f4'}", floats(12))),
+      3);
 }
 
 TEST_F(VectorFileTest, AnFvecsWhoseDimChangesNamesTheRowAndKeepsThoseBefore) {
@@ -214,8 +222,10 @@ TEST_F(VectorFileTest, AnFvecsWhoseDimChangesNamesTheRowAndKeepsThoseBefore) {
 TEST_F(VectorFileTest, AFileOfAnotherDimOrDtypeThanTheFamilyIsRefused) {
   ModelSpec bytes_spec = float_spec();
   bytes_spec.dtype = Dtype::kI8;
-  for (const auto& [name, bytes] : std::vector<std::pair<std::string, Bytes>>{
-           {"a.npy", npy_file(kGoodLiteral, floats(12))}, {"a.fbin", fbin_file(3)}, {"a.fvecs", fvecs_file(3)}}) {
+  for (const auto& [name, bytes] :
+       std::vector<std::pair<std::string, Bytes>>{{"a.npy", npy_file(kGoodLiteral, floats(12))},
+                                                  {"a.fbin", fbin_file(3)},
+                                                  {"a.fvecs", fvecs_file(3)}}) {
     for (const auto& spec : {float_spec(5), bytes_spec}) {
       const auto outcome = read_all(name, bytes, spec);
       ASSERT_TRUE(outcome.error.has_value()) << name;
@@ -236,14 +246,16 @@ TEST_F(VectorFileTest, ABadJsonLineNamesLineAndByteAndKeepsTheRowsBefore) {
     const auto outcome = read_all("a.jsonl", as_bytes("[1,2,3,4]\n" + line + "\n[1,2,3,4]\n"));
     ASSERT_TRUE(outcome.error.has_value()) << line;
     EXPECT_EQ(outcome.error->code(), code) << line;
-    EXPECT_NE(outcome.error->message().find("line 2 (byte 10)"), std::string::npos) << outcome.error->to_string();
+    EXPECT_NE(outcome.error->message().find("line 2 (byte 10)"), std::string::npos)
+        << outcome.error->to_string();
     EXPECT_EQ(outcome.rows, 1U) << line;
   }
 }
 
 TEST_F(VectorFileTest, JsonLinesMayNameTheirDigests) {
   const std::string hex = Digest::from_number(77).to_hex();
-  const auto file = open("a.jsonl", as_bytes("{\"digest\":\"" + hex + "\",\"vector\":[1,2,3,4]}\r\n[5,6,7,8]\r\n"));
+  const auto file =
+      open("a.jsonl", as_bytes("{\"digest\":\"" + hex + "\",\"vector\":[1,2,3,4]}\r\n[5,6,7,8]\r\n"));
   ASSERT_TRUE(file.has_value());
   RowBatch batch;
   ASSERT_TRUE((*file)->read(10, batch).has_value());
@@ -257,7 +269,8 @@ TEST_F(VectorFileTest, LinesLongerThanAReadAreReadWhole) {
   std::string text;
   for (int row = 0; row < 5; ++row) {
     text += '[';
-    for (std::uint32_t j = 0; j < kLongDim; ++j) text += (j > 0 ? ", " : "") + std::to_string(1'000'000'000 + row);
+    for (std::uint32_t j = 0; j < kLongDim; ++j)
+      text += (j > 0 ? ", " : "") + std::to_string(1'000'000'000 + row);
     text += "]\n";
   }
   const auto outcome = read_all("a.jsonl", as_bytes(text), float_spec(kLongDim), 1);
@@ -267,7 +280,8 @@ TEST_F(VectorFileTest, LinesLongerThanAReadAreReadWhole) {
 
 TEST_F(VectorFileTest, AnUnknownExtensionAMissingFileAndADirectoryAreErrors) {
   EXPECT_EQ(open("a.csv", as_bytes("1,2")).error().code(), ErrorCode::kInvalidArgument);
-  EXPECT_EQ(open_vector_file(directory_.file("missing.npy"), float_spec()).error().code(), ErrorCode::kNotFound);
+  EXPECT_EQ(open_vector_file(directory_.file("missing.npy"), float_spec()).error().code(),
+            ErrorCode::kNotFound);
   EXPECT_EQ(InputFile::open(directory_.path()).error().code(), ErrorCode::kInvalidArgument);
 }
 

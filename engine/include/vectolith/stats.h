@@ -31,23 +31,23 @@ struct FamilyStats {
 
 /// Counters since open, and sizes now. All bytes and counts; times in nanoseconds.
 struct StoreStats {
-  std::string io_backend;       ///< "uring" or "sync".
-  std::string io_fallback;      ///< Why auto fell back; empty if it did not.
+  std::string io_backend;   ///< "uring" or "sync".
+  std::string io_fallback;  ///< Why auto fell back; empty if it did not.
   bool read_only = false;
   std::uint64_t next_sequence = 0;
   std::uint64_t manifest_version = 0;
 
   std::uint64_t puts = 0, puts_existing = 0, replaces = 0, erases = 0;
-  std::uint64_t gets = 0;       ///< Only those counted without cost to the path: copies, pins, multi_get.
+  std::uint64_t gets = 0;  ///< Only those counted without cost to the path: copies, pins, multi_get.
   std::uint64_t hits = 0, misses = 0;
   std::array<std::uint64_t, static_cast<std::size_t>(RejectReason::kCount)> rejected{};
   std::uint64_t commits = 0, commit_rows = 0;
-  std::uint64_t corruptions = 0;       ///< Rows found damaged on the read path since open.
+  std::uint64_t corruptions = 0;  ///< Rows found damaged on the read path since open.
   std::uint64_t rows_lost = 0;
   std::uint64_t segments_poisoned = 0;
 
   std::uint64_t vector_bytes_written = 0;  ///< Payload handed to write calls.
-  std::uint64_t bytes_written = 0;         ///< Everything handed to write calls (data, journal, manifest, zeroing).
+  std::uint64_t bytes_written = 0;  ///< Everything handed to write calls (data, journal, manifest, zeroing).
   std::uint64_t bytes_read = 0;
   std::uint64_t writes = 0, reads = 0, data_syncs = 0, data_sync_ns = 0;
   std::uint64_t short_transfers = 0, io_retries = 0, io_fallbacks = 0;

@@ -83,7 +83,8 @@ class VectorView {
 /// A vector whose segment stays mapped as long as this object lives, in any thread.
 class PinnedVector {
  public:
-  PinnedVector(VectorView view, std::shared_ptr<const void> pin) noexcept : view_(view), pin_(std::move(pin)) {}
+  PinnedVector(VectorView view, std::shared_ptr<const void> pin) noexcept
+      : view_(view), pin_(std::move(pin)) {}
   const VectorView* operator->() const noexcept { return &view_; }
   const VectorView& operator*() const noexcept { return view_; }
 
@@ -130,9 +131,11 @@ struct SegmentView {
   std::span<const format::MetaRow> meta;  ///< `rows` entries.
   std::span<const std::uint64_t> live;    ///< ceil(rows / 64) words, frozen.
   std::uint64_t live_rows = 0;
-  std::shared_ptr<const void> pin;        ///< Holds all of the above.
+  std::shared_ptr<const void> pin;  ///< Holds all of the above.
 
-  [[nodiscard]] bool is_live(std::uint32_t row) const noexcept { return (live[row / 64] >> (row % 64) & 1) != 0; }
+  [[nodiscard]] bool is_live(std::uint32_t row) const noexcept {
+    return (live[row / 64] >> (row % 64) & 1) != 0;
+  }
   [[nodiscard]] std::span<const std::byte> vector(std::uint32_t row) const noexcept {
     return {base + std::size_t{row} * stride_bytes, stride_bytes};
   }
@@ -179,8 +182,10 @@ class Family {
   /// For f32 families. Errors: also kInvalidArgument for another dtype.
   Result<PutResult> put(const Key& key, std::span<const float> vector, const WriteOptions& options = {});
   /// Copies the vector and returns at once; the write proceeds in the background.
-  /// Errors: kRejected and the like at once; the rest from `PendingPut::wait`. kBusy when too much is pending.
-  Result<PendingPut> submit_put(const Key& key, std::span<const std::byte> vector, const WriteOptions& options = {});
+  /// Errors: kRejected and the like at once; the rest from `PendingPut::wait`. kBusy when too much is
+  /// pending.
+  Result<PendingPut> submit_put(const Key& key, std::span<const std::byte> vector,
+                                const WriteOptions& options = {});
   /// All rows or none, also across a crash. Keys that exist keep their row unless `replace` is set.
   /// Errors: as put; kInvalidArgument when a key occurs twice. Returns one result per row.
   Result<std::vector<PutResult>> put_batch(std::span<const BatchRow> rows, const WriteOptions& options = {});
@@ -192,7 +197,8 @@ class Family {
   ///         A miss is a value.
   /// Lifetime: the view stays valid until the scope ends. Cost: one index probe; no lock, no
   /// allocation, no system call when the row is resident and was touched before.
-  Result<std::optional<VectorView>> get(const ReadScope& scope, const Key& key, const ReadOptions& options = {}) const;
+  Result<std::optional<VectorView>> get(const ReadScope& scope, const Key& key,
+                                        const ReadOptions& options = {}) const;
   /// As above, with a pin of its own that outlives scopes.
   Result<std::optional<PinnedVector>> get(const Key& key, const ReadOptions& options = {}) const;
   /// Copies the vector into `out` (vector_bytes long); false for a miss, `out` is then untouched.
@@ -203,7 +209,8 @@ class Family {
   Result<void> multi_get(const ReadScope& scope, std::span<const Key> keys, std::span<Lookup> answers) const;
   /// As multi_get, and copies hit i into row i of `matrix` (keys.size() x vector_bytes).
   /// found[i] tells whether row i was written. Errors: also kCorruption for the first damaged row.
-  Result<std::size_t> multi_get_copy(std::span<const Key> keys, std::span<std::byte> matrix, std::span<bool> found) const;
+  Result<std::size_t> multi_get_copy(std::span<const Key> keys, std::span<std::byte> matrix,
+                                     std::span<bool> found) const;
   /// Copies rows by position into `matrix` (rows.size() x vector_bytes): the rescoring read.
   /// Errors: kNotFound when a row id names no live row of this family; kCorruption.
   Result<void> gather(std::span<const RowId> rows, std::span<std::byte> matrix) const;
@@ -328,7 +335,8 @@ class Store {
 
  private:
   explicit Store(std::shared_ptr<engine::StoreImpl> impl) noexcept;
-  static Result<std::unique_ptr<Store>> open_impl(const std::string& path, const Options& options, bool must_create);
+  static Result<std::unique_ptr<Store>> open_impl(const std::string& path, const Options& options,
+                                                  bool must_create);
   std::shared_ptr<engine::StoreImpl> impl_;
   std::shared_ptr<void> control_;  ///< The control server, if Options::control asked for one.
 };

@@ -32,9 +32,9 @@ struct Finding {
 struct FsckReport {
   std::uint64_t files = 0;
   std::uint64_t segments = 0;
-  std::uint64_t rows = 0;         ///< Rows whose sums were checked and hold.
-  std::uint64_t bytes = 0;        ///< Bytes read.
-  std::uint64_t damage = 0;       ///< Findings of severity kDamage.
+  std::uint64_t rows = 0;    ///< Rows whose sums were checked and hold.
+  std::uint64_t bytes = 0;   ///< Bytes read.
+  std::uint64_t damage = 0;  ///< Findings of severity kDamage.
   std::uint64_t warnings = 0;
   std::vector<Finding> findings;  ///< At most 1,000; all are counted.
   [[nodiscard]] bool clean() const noexcept { return damage == 0; }

@@ -10,11 +10,13 @@
 
 namespace vectolith::engine {
 
-Result<std::unique_ptr<JournalFile>> JournalFile::create(Directory& directory, const format::JournalHeader& header) {
+Result<std::unique_ptr<JournalFile>> JournalFile::create(Directory& directory,
+                                                         const format::JournalHeader& header) {
   const std::string name = format::journal_name(header.journal_id);
   VECTOLITH_TRY_ASSIGN(auto file, directory.open(name, OpenMode::kCreateNew));
   VECTOLITH_TRY_ASSIGN(const bool locked, file->try_lock(LockMode::kExclusive));
-  if (!locked) return std::unexpected(Error(ErrorCode::kLocked, "a new journal file is locked").with_file(file->path()));
+  if (!locked)
+    return std::unexpected(Error(ErrorCode::kLocked, "a new journal file is locked").with_file(file->path()));
   const std::uint64_t file_bytes = format::kJournalHeaderBytes + std::uint64_t{header.row_capacity} * 64;
   const auto initialise = [&]() -> Result<void> {
     VECTOLITH_TRY(file->preallocate(0, file_bytes));
@@ -43,7 +45,8 @@ std::uint64_t JournalFile::place(format::JournalRow& row) noexcept {
   return format::kJournalHeaderBytes + std::uint64_t{next_row_++} * sizeof(format::JournalRow);
 }
 
-Result<JournalFile::Scan> JournalFile::scan(const std::function<void(const format::JournalRow&)>& visit) const {
+Result<JournalFile::Scan> JournalFile::scan(
+    const std::function<void(const format::JournalRow&)>& visit) const {
   constexpr std::size_t kRowsPerRead = 16'384;
   std::vector<format::JournalRow> rows(kRowsPerRead);
   Scan scan;

@@ -19,7 +19,8 @@ namespace vectolith::engine {
 class JournalFile {
  public:
   /// Creates the preallocated file with a durable header and name. Errors: kNoSpace, kIo.
-  static Result<std::unique_ptr<JournalFile>> create(Directory& directory, const format::JournalHeader& header);
+  static Result<std::unique_ptr<JournalFile>> create(Directory& directory,
+                                                     const format::JournalHeader& header);
   /// Errors: kNotFound, kCorruption, kUnsupported, kIo.
   static Result<std::unique_ptr<JournalFile>> open(Directory& directory, JournalId id, OpenMode mode);
 
@@ -45,7 +46,8 @@ class JournalFile {
   Result<Scan> scan(const std::function<void(const format::JournalRow&)>& visit) const;
 
  private:
-  JournalFile(const format::JournalHeader& header, std::unique_ptr<File> file) : header_(header), file_(std::move(file)) {}
+  JournalFile(const format::JournalHeader& header, std::unique_ptr<File> file)
+      : header_(header), file_(std::move(file)) {}
   format::JournalHeader header_;
   std::unique_ptr<File> file_;
   std::uint32_t next_row_ = 0;

@@ -76,11 +76,12 @@ struct FamilyState : std::enable_shared_from_this<FamilyState> {
 
   std::vector<std::shared_ptr<MappedSegment>> by_ordinal;  ///< [committer] Owns what `segments` points to.
   std::shared_ptr<MappedSegment> active;                   ///< [committer] Null until the first row.
-  std::uint32_t next_row = 0;                        ///< [committer] First free row of `active`.
+  std::uint32_t next_row = 0;                              ///< [committer] First free row of `active`.
   std::atomic<std::uint64_t> next_segment_bytes{0};  ///< Size of the next file; the committer writes it.
 
-  std::mutex prepare_mutex;           ///< Held while the next segment is being made.
-  std::shared_ptr<MappedSegment> prepared;  ///< [prepare_mutex] Ready to become active; named in the manifest.
+  std::mutex prepare_mutex;  ///< Held while the next segment is being made.
+  std::shared_ptr<MappedSegment>
+      prepared;  ///< [prepare_mutex] Ready to become active; named in the manifest.
   std::atomic<bool> wants_prepared{false};
 
   [[nodiscard]] bool holds_records() const noexcept { return kind == format::SegmentKind::kRecord; }

@@ -32,14 +32,21 @@ Result<void> initialise_file(File& file, const format::SegmentHeader& header, bo
 }  // namespace
 
 MappedSegment::MappedSegment(const format::SegmentHeader& header, std::unique_ptr<File> file)
-    : header_(header), file_(std::move(file)), path_(file_->path()), live_(header.row_capacity), verified_(header.row_capacity) {}
+    : header_(header),
+      file_(std::move(file)),
+      path_(file_->path()),
+      live_(header.row_capacity),
+      verified_(header.row_capacity) {}
 
-Result<std::shared_ptr<MappedSegment>> MappedSegment::create(Environment& /*environment*/, Directory& directory,
-                                                 const format::SegmentHeader& header, bool prewrite) {
+Result<std::shared_ptr<MappedSegment>> MappedSegment::create(Environment& /*environment*/,
+                                                             Directory& directory,
+                                                             const format::SegmentHeader& header,
+                                                             bool prewrite) {
   const std::string name = format::segment_name(header.segment_id);
   VECTOLITH_TRY_ASSIGN(auto file, directory.open(name, OpenMode::kCreateNew));
   VECTOLITH_TRY_ASSIGN(const bool locked, file->try_lock(LockMode::kExclusive));
-  if (!locked) return std::unexpected(Error(ErrorCode::kLocked, "a new segment file is locked").with_file(file->path()));
+  if (!locked)
+    return std::unexpected(Error(ErrorCode::kLocked, "a new segment file is locked").with_file(file->path()));
   auto made = initialise_file(*file, header, prewrite);
   // A segment counts only once its name is durable (rule R9): without this a crash can keep the
   // manifest edit and lose the file that it names.
@@ -52,7 +59,8 @@ Result<std::shared_ptr<MappedSegment>> MappedSegment::create(Environment& /*envi
   return std::shared_ptr<MappedSegment>(new MappedSegment(header, std::move(file)));
 }
 
-Result<std::shared_ptr<MappedSegment>> MappedSegment::open(Directory& directory, SegmentId id, OpenMode mode) {
+Result<std::shared_ptr<MappedSegment>> MappedSegment::open(Directory& directory, SegmentId id,
+                                                           OpenMode mode) {
   VECTOLITH_TRY_ASSIGN(auto file, directory.open(format::segment_name(id), mode));
   std::array<std::byte, format::kSegmentHeaderBytes> bytes;
   VECTOLITH_TRY(file->read_exact(0, bytes));

@@ -22,7 +22,8 @@ namespace vectolith::engine {
 /// A bitmap over the rows of a segment, readable while one writer changes it.
 class RowBitmap {
  public:
-  explicit RowBitmap(std::uint32_t rows) : words_(std::make_unique<std::atomic<std::uint64_t>[]>((rows + 63) / 64)) {}
+  explicit RowBitmap(std::uint32_t rows)
+      : words_(std::make_unique<std::atomic<std::uint64_t>[]>((rows + 63) / 64)) {}
   [[nodiscard]] bool test(std::uint32_t row) const noexcept {
     return (words_[row / 64].load(std::memory_order_relaxed) >> (row % 64) & 1) != 0;
   }
@@ -53,7 +54,7 @@ class MappedSegment : public std::enable_shared_from_this<MappedSegment> {
   /// `prewrite`: fill it with zeros, so that later barriers need no extent conversion.
   /// Errors: kNoSpace, kIo; the file is then removed again.
   static Result<std::shared_ptr<MappedSegment>> create(Environment& environment, Directory& directory,
-                                                 const format::SegmentHeader& header, bool prewrite);
+                                                       const format::SegmentHeader& header, bool prewrite);
   /// Opens a file. Errors: kNotFound; kCorruption, kUnsupported from the header; kIo.
   static Result<std::shared_ptr<MappedSegment>> open(Directory& directory, SegmentId id, OpenMode mode);
 
@@ -75,8 +76,12 @@ class MappedSegment : public std::enable_shared_from_this<MappedSegment> {
   [[nodiscard]] Mapping& mapping() const noexcept { return *mapping_; }
 
   /// The 64 bytes that start row `row`: its MetaRow or RecordHeader. Bytes 0..47 mean the same in both.
-  [[nodiscard]] const std::byte* head(std::uint32_t row) const noexcept { return heads_ + std::size_t{row} * 64; }
-  [[nodiscard]] const Key& key(std::uint32_t row) const noexcept { return *reinterpret_cast<const Key*>(head(row)); }
+  [[nodiscard]] const std::byte* head(std::uint32_t row) const noexcept {
+    return heads_ + std::size_t{row} * 64;
+  }
+  [[nodiscard]] const Key& key(std::uint32_t row) const noexcept {
+    return *reinterpret_cast<const Key*>(head(row));
+  }
   [[nodiscard]] Sequence sequence(std::uint32_t row) const noexcept { return meta(row).sequence(); }
   [[nodiscard]] const format::MetaRow& meta(std::uint32_t row) const noexcept {
     return *reinterpret_cast<const format::MetaRow*>(head(row));
@@ -98,7 +103,8 @@ class MappedSegment : public std::enable_shared_from_this<MappedSegment> {
   Result<void> verify_row(std::uint32_t row) const;
   /// As verify_row, once per row since the segment was mapped. Cost: one bit test when done before.
   Result<void> verify_first_touch(std::uint32_t row) const {
-    if (verified_.test(row)) [[likely]] return {};
+    if (verified_.test(row)) [[likely]]
+      return {};
     return verify_and_mark(row);
   }
   void mark_verified(std::uint32_t row) const noexcept { verified_.set(row); }
@@ -107,16 +113,22 @@ class MappedSegment : public std::enable_shared_from_this<MappedSegment> {
 
   [[nodiscard]] std::uint32_t rows() const noexcept { return rows_.load(std::memory_order_acquire); }
   void set_rows(std::uint32_t rows) noexcept { rows_.store(rows, std::memory_order_release); }
-  [[nodiscard]] std::uint32_t rows_durable() const noexcept { return rows_durable_.load(std::memory_order_acquire); }
+  [[nodiscard]] std::uint32_t rows_durable() const noexcept {
+    return rows_durable_.load(std::memory_order_acquire);
+  }
   void set_rows_durable(std::uint32_t rows) noexcept { rows_durable_.store(rows, std::memory_order_release); }
 
   [[nodiscard]] RowBitmap& live() const noexcept { return live_; }
   /// Marks or clears a row in the live bitmap and keeps the count. Threads: the committer.
-  void set_live(std::uint32_t row) noexcept { live_rows_.fetch_add(live_.set(row) ? 0 : 1, std::memory_order_relaxed); }
+  void set_live(std::uint32_t row) noexcept {
+    live_rows_.fetch_add(live_.set(row) ? 0 : 1, std::memory_order_relaxed);
+  }
   void clear_live(std::uint32_t row) noexcept {
     live_rows_.fetch_sub(live_.clear(row) ? 1 : 0, std::memory_order_relaxed);
   }
-  [[nodiscard]] std::uint32_t live_rows() const noexcept { return live_rows_.load(std::memory_order_relaxed); }
+  [[nodiscard]] std::uint32_t live_rows() const noexcept {
+    return live_rows_.load(std::memory_order_relaxed);
+  }
 
   /// Number under which the family's index knows the segment.
   std::uint32_t ordinal = 0;

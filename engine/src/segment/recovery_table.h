@@ -43,7 +43,8 @@ enum class RowVerdict : std::uint8_t {
 /// | valid   | no              | unread  | any    | unfinished    |
 /// | valid   | no              | holds   | broken | unfinished    |
 /// | valid   | no              | holds   | other  | keep          |
-constexpr RowVerdict decide(format::RowState row, bool below_watermark, PayloadState payload, BatchState batch) noexcept {
+constexpr RowVerdict decide(format::RowState row, bool below_watermark, PayloadState payload,
+                            BatchState batch) noexcept {
   if (below_watermark) return row == format::RowState::kValid ? RowVerdict::kKeep : RowVerdict::kDamaged;
   switch (row) {
     case format::RowState::kZero:

@@ -11,12 +11,14 @@
 namespace vectolith::engine {
 
 bool is_in_ranges(const std::vector<format::RowRange>& ranges, std::uint32_t row) noexcept {
-  const auto after = std::upper_bound(ranges.begin(), ranges.end(), row,
-                                      [](std::uint32_t r, const format::RowRange& range) { return r < range.first; });
+  const auto after =
+      std::upper_bound(ranges.begin(), ranges.end(), row,
+                       [](std::uint32_t r, const format::RowRange& range) { return r < range.first; });
   return after != ranges.begin() && row <= std::prev(after)->last;
 }
 
-Result<format::SegmentFooter> build_footer(const MappedSegment& segment, std::vector<format::InternedEntry> interned) {
+Result<format::SegmentFooter> build_footer(const MappedSegment& segment,
+                                           std::vector<format::InternedEntry> interned) {
   const auto& header = segment.header();
   const std::uint32_t rows = segment.rows();
   const std::uint64_t used_bytes = std::uint64_t{rows} * header.row_bytes;
@@ -47,7 +49,8 @@ Result<format::SegmentFooter> build_footer(const MappedSegment& segment, std::ve
 }
 
 Result<void> write_footer(MappedSegment& segment, const format::SegmentFooter& footer) {
-  VECTOLITH_TRY_ASSIGN(const auto bytes, format::encode_segment_footer(footer, segment.header().footer_bytes));
+  VECTOLITH_TRY_ASSIGN(const auto bytes,
+                       format::encode_segment_footer(footer, segment.header().footer_bytes));
   VECTOLITH_TRY(segment.file().write_at(segment.header().footer_offset, bytes));
   return segment.file().data_sync();
 }
@@ -60,7 +63,8 @@ Result<void> release_unused_tail(MappedSegment& segment, std::uint32_t rows) {
     return segment.file().punch(first, region_end - first);
   };
   if (!segment.holds_records()) {
-    VECTOLITH_TRY(release(header.meta_offset + std::uint64_t{rows} * 64, header.meta_offset + header.meta_bytes));
+    VECTOLITH_TRY(
+        release(header.meta_offset + std::uint64_t{rows} * 64, header.meta_offset + header.meta_bytes));
   }
   return release(header.matrix_offset + std::uint64_t{rows} * header.row_bytes, header.footer_offset);
 }

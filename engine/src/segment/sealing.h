@@ -13,7 +13,8 @@ namespace vectolith::engine {
 
 /// Computes the footer over rows [0, segment.rows()) less `segment.invalid`, by reading the mapping.
 /// Errors: kIo if a page cannot be read.
-Result<format::SegmentFooter> build_footer(const MappedSegment& segment, std::vector<format::InternedEntry> interned);
+Result<format::SegmentFooter> build_footer(const MappedSegment& segment,
+                                           std::vector<format::InternedEntry> interned);
 
 /// Writes the footer and makes it durable. Precondition: the rows are durable.
 /// Errors: kIo, kNoSpace, kLimit; then the segment is not sealed and may be used as before.
@@ -42,11 +43,13 @@ Result<void> for_each_row(const MappedSegment& segment, std::uint32_t rows, cons
       visit(row++);
       continue;
     }
-    const auto view = format::decode_record_header(segment.record_bytes(row), segment.header().segment_uuid, RowIndex(row));
+    const auto view =
+        format::decode_record_header(segment.record_bytes(row), segment.header().segment_uuid, RowIndex(row));
     if (!view) {
-      return std::unexpected(Error(ErrorCode::kCorruption, "the chain of records breaks: " + view.error().message())
-                                 .with_file(segment.path())
-                                 .with_offset(segment.meta_offset(row)));
+      return std::unexpected(
+          Error(ErrorCode::kCorruption, "the chain of records breaks: " + view.error().message())
+              .with_file(segment.path())
+              .with_offset(segment.meta_offset(row)));
     }
     visit(row);
     row += view->units();

@@ -67,7 +67,8 @@ std::uint32_t attested_watermark(const MappedSegment& segment) {
 
 bool vector_holds(const MappedSegment& segment, std::uint32_t row) {
   const std::span<const std::byte> vector(segment.vector(row), segment.header().row_bytes);
-  return format::vector_sum(segment.header().segment_uuid, RowIndex(row), vector) == segment.meta(row).vector_sum;
+  return format::vector_sum(segment.header().segment_uuid, RowIndex(row), vector) ==
+         segment.meta(row).vector_sum;
 }
 
 /// True if rows [first, first + count) are a whole batch that begins at `first`.
@@ -78,7 +79,8 @@ bool is_whole_batch(const MappedSegment& segment, std::uint32_t first) {
     if (state_of(segment, row) != format::RowState::kValid || !vector_holds(segment, row)) return false;
     const auto flags = segment.meta(row).flags;
     const bool is_last = row + 1 == first + count;
-    if ((flags & format::kRowBatchMember) == 0 || ((flags & format::kRowBatchEnd) != 0) != is_last) return false;
+    if ((flags & format::kRowBatchMember) == 0 || ((flags & format::kRowBatchEnd) != 0) != is_last)
+      return false;
     if (row != first && (flags & format::kRowBatchBegin) != 0) return false;
   }
   return true;
@@ -131,7 +133,8 @@ void walk_units(const MappedSegment& segment, std::uint32_t units, const Visit& 
 SegmentScan scan_records(const MappedSegment& segment, std::uint32_t units, std::uint32_t watermark) {
   walk_units(segment, units, [&](std::uint32_t unit, const format::RecordView* record, bool whole) {
     if (record == nullptr || !whole || record->prefix.lag_or_count == format::kLagUnknown) return;
-    if (record->prefix.lag_or_count <= unit) watermark = std::max<std::uint32_t>(watermark, unit - record->prefix.lag_or_count);
+    if (record->prefix.lag_or_count <= unit)
+      watermark = std::max<std::uint32_t>(watermark, unit - record->prefix.lag_or_count);
   });
   ScanBuilder builder(watermark);
   bool in_gap = false;

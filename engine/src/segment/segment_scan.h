@@ -9,8 +9,8 @@
 #include <vectolith/format/result.h>
 #include <vectolith/format/segment.h>
 
-#include "segment/recovery_table.h"
 #include "segment/mapped_segment.h"
+#include "segment/recovery_table.h"
 
 namespace vectolith::engine {
 

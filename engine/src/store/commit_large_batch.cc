@@ -9,7 +9,8 @@
 
 namespace vectolith::engine {
 
-Result<void> Committer::write_large_chunk(PendingWrite& write, std::span<const std::uint32_t> items, MappedSegment& segment) {
+Result<void> Committer::write_large_chunk(PendingWrite& write, std::span<const std::uint32_t> items,
+                                          MappedSegment& segment) {
   std::vector<format::MetaRow> metas;
   metas.reserve(items.size());
   for (const std::uint32_t item : items) {
@@ -35,7 +36,8 @@ Result<void> Committer::publish_large_chunk(PendingWrite& write, std::span<const
   runs_.emplace_back();
   runs_.back().segment = segment;
   for (std::uint32_t row = 0; row < items.size(); ++row) {
-    publish_put({&write, items[row], static_cast<std::int32_t>(runs_.size() - 1), row, write.results[items[row]].sequence});
+    publish_put({&write, items[row], static_cast<std::int32_t>(runs_.size() - 1), row,
+                 write.results[items[row]].sequence});
   }
   runs_.pop_back();
   return {};
@@ -50,7 +52,8 @@ Result<void> Committer::commit_large_batch(PendingWrite& write, std::span<const 
     for (std::size_t first = 0; first < items.size(); first += chunks.back().size()) {
       VECTOLITH_TRY_ASSIGN(auto segment, factory_.create(family, family.segment_bytes_target, false));
       segments.push_back(segment);
-      chunks.push_back(items.subspan(first, std::min<std::size_t>(segment->capacity(), items.size() - first)));
+      chunks.push_back(
+          items.subspan(first, std::min<std::size_t>(segment->capacity(), items.size() - first)));
       VECTOLITH_TRY(write_large_chunk(write, chunks.back(), *segment));
       VECTOLITH_TRY_ASSIGN(const auto footer, factory_.footer_of(*segment));
       VECTOLITH_TRY(write_footer(*segment, footer));
@@ -66,7 +69,8 @@ Result<void> Committer::commit_large_batch(PendingWrite& write, std::span<const 
     }
     return written;
   }
-  for (std::size_t i = 0; i < segments.size(); ++i) VECTOLITH_TRY(publish_large_chunk(write, chunks[i], segments[i]));
+  for (std::size_t i = 0; i < segments.size(); ++i)
+    VECTOLITH_TRY(publish_large_chunk(write, chunks[i], segments[i]));
   add(context_.counters.vector_bytes_written, std::uint64_t{items.size()} * family.row_bytes);
   return {};
 }

@@ -25,13 +25,13 @@ struct CommitRun {
   std::uint32_t first_row = 0;
   std::uint32_t next_row = 0;
   bool needs_sync = false;
-  std::vector<format::MetaRow> metas;               ///< Vector segments.
-  std::vector<IoOperation::Buffer> vectors;         ///< The callers' bytes, adjacent ones merged.
-  std::vector<std::byte> records;                   ///< Record segments: encoded records.
-  std::vector<IoOperation::Buffer> meta_buffers;    ///< One: metas or records.
+  std::vector<format::MetaRow> metas;             ///< Vector segments.
+  std::vector<IoOperation::Buffer> vectors;       ///< The callers' bytes, adjacent ones merged.
+  std::vector<std::byte> records;                 ///< Record segments: encoded records.
+  std::vector<IoOperation::Buffer> meta_buffers;  ///< One: metas or records.
   std::size_t first_operation = 0;
   std::size_t write_operations = 0;
-  std::optional<Error> error;                       ///< A write failed: none of the rows count.
+  std::optional<Error> error;  ///< A write failed: none of the rows count.
 };
 
 /// One effect on the index, in the order of the group.
@@ -53,7 +53,9 @@ std::uint16_t durable_lag(std::uint32_t row, std::uint32_t rows_durable) noexcep
 void append_operations(CommitRun& run, std::vector<IoOperation>& operations);
 
 /// The bit that stands for run `index` in PendingWrite::runs; runs beyond the 63rd share one.
-constexpr std::uint64_t run_bit(std::size_t index) noexcept { return std::uint64_t{1} << (index < 63 ? index : 63); }
+constexpr std::uint64_t run_bit(std::size_t index) noexcept {
+  return std::uint64_t{1} << (index < 63 ? index : 63);
+}
 
 /// The error of a failed operation, with file and offset.
 Error operation_error(const IoOperation& operation);

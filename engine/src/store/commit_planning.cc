@@ -12,7 +12,7 @@ namespace vectolith::engine {
 namespace {
 
 constexpr std::uint32_t kJournalReserveRows = 4'096;
-constexpr std::uint32_t kJournalRows = 65'472;  // 4 MiB with the header.
+constexpr std::uint32_t kJournalRows = 65'472;                // 4 MiB with the header.
 constexpr std::uint64_t kSegmentOverheadBytes = 256 * 1'024;  // Header, alignment and footer, generously.
 
 Key key_of(const PendingWrite& write, std::uint32_t item) { return write.rows[item].key; }
@@ -50,7 +50,8 @@ const PlannedChange* Committer::planned_change(const PendingWrite& write, std::u
   const auto [first, last] = change_of_hash_.equal_range(write.hashes[item]);
   for (auto it = first; it != last; ++it) {
     const auto& change = changes_[it->second];
-    if (change.write->family != write.family || key_of(*change.write, change.item) != write.rows[item].key) continue;
+    if (change.write->family != write.family || key_of(*change.write, change.item) != write.rows[item].key)
+      continue;
     if (newest == nullptr || newest->sequence < change.sequence) newest = &change;
   }
   return newest;
@@ -70,7 +71,8 @@ void Committer::existing_row(PendingWrite& write, std::uint32_t item, Location a
 }
 
 Result<void> Committer::plan_put(PendingWrite& write) {
-  if (write.family->dropped.load()) return fail(ErrorCode::kWrongFamily, "family '" + write.family->name + "' was dropped");
+  if (write.family->dropped.load())
+    return fail(ErrorCode::kWrongFamily, "family '" + write.family->name + "' was dropped");
   std::vector<std::uint32_t> items;
   items.reserve(write.rows.size());
   for (std::uint32_t item = 0; item < write.rows.size(); ++item) {
@@ -85,7 +87,8 @@ Result<void> Committer::plan_put(PendingWrite& write) {
       }
       write.results[item] = {.stored = false, .sequence = earlier->sequence, .ticket = {}};
       write.runs |= run_bit(static_cast<std::size_t>(earlier->run));
-      if (write.level == Durability::kDurable) runs_[static_cast<std::size_t>(earlier->run)].needs_sync = true;
+      if (write.level == Durability::kDurable)
+        runs_[static_cast<std::size_t>(earlier->run)].needs_sync = true;
       continue;
     }
     if (const auto at = write.family->find(write.hashes[item], write.rows[item].key)) {
@@ -97,9 +100,10 @@ Result<void> Committer::plan_put(PendingWrite& write) {
   add(context_.counters.puts_existing, write.rows.size() - items.size());
   if (items.empty()) return {};
   if (write.is_large) return commit_large_batch(write, items);
-  const std::uint32_t units = write.family->holds_records()
-                                  ? format::record_units(static_cast<std::uint32_t>(write.payload->bytes().size()))
-                                  : static_cast<std::uint32_t>(items.size());
+  const std::uint32_t units =
+      write.family->holds_records()
+          ? format::record_units(static_cast<std::uint32_t>(write.payload->bytes().size()))
+          : static_cast<std::uint32_t>(items.size());
   VECTOLITH_TRY_ASSIGN(const std::size_t run, run_for(*write.family, units));
   write.runs |= run_bit(run);
   if (write.family->holds_records()) {
@@ -141,8 +145,11 @@ Result<std::shared_ptr<MappedSegment>> Committer::next_segment(FamilyState& fami
     factory_.remove_file(*prepared);
   }
   const std::uint64_t bytes_needed = std::uint64_t{rows} * (family.row_bytes + 64ULL) + kSegmentOverheadBytes;
-  VECTOLITH_TRY_ASSIGN(auto made, factory_.create_active(family, std::max(family.next_segment_bytes.load(), bytes_needed), false));
-  if (made->capacity() < rows) return fail(ErrorCode::kNoSpace, "the disk holds no segment large enough for the write");
+  VECTOLITH_TRY_ASSIGN(
+      auto made,
+      factory_.create_active(family, std::max(family.next_segment_bytes.load(), bytes_needed), false));
+  if (made->capacity() < rows)
+    return fail(ErrorCode::kNoSpace, "the disk holds no segment large enough for the write");
   return made;
 }
 
@@ -158,8 +165,9 @@ Result<void> Committer::roll_segment(FamilyState& family, std::uint32_t rows) {
   return {};
 }
 
-format::MetaRow Committer::make_meta(const PendingWrite& write, std::uint32_t item, const MappedSegment& segment,
-                                     std::uint32_t row, Sequence sequence, std::uint16_t lag) const {
+format::MetaRow Committer::make_meta(const PendingWrite& write, std::uint32_t item,
+                                     const MappedSegment& segment, std::uint32_t row, Sequence sequence,
+                                     std::uint16_t lag) const {
   const auto& life = segment.header().segment_uuid;
   format::MetaRow meta;
   meta.key = write.rows[item].key;
@@ -171,7 +179,8 @@ format::MetaRow Committer::make_meta(const PendingWrite& write, std::uint32_t it
   return meta;
 }
 
-void Committer::place_vectors(PendingWrite& write, std::span<const std::uint32_t> items, std::size_t run_index) {
+void Committer::place_vectors(PendingWrite& write, std::span<const std::uint32_t> items,
+                              std::size_t run_index) {
   auto& run = runs_[run_index];
   auto& family = *write.family;
   const bool is_batch = items.size() > 1;
@@ -179,7 +188,8 @@ void Committer::place_vectors(PendingWrite& write, std::span<const std::uint32_t
     const std::uint32_t item = items[i];
     const std::uint32_t row = run.next_row++;
     const Sequence sequence(next_sequence_.fetch_add(1));
-    auto meta = make_meta(write, item, *run.segment, row, sequence, durable_lag(row, run.segment->rows_durable()));
+    auto meta =
+        make_meta(write, item, *run.segment, row, sequence, durable_lag(row, run.segment->rows_durable()));
     if (is_batch) meta.flags |= format::kRowBatchMember;
     if (is_batch && i == 0) {
       meta.flags |= format::kRowBatchBegin;
@@ -194,7 +204,8 @@ void Committer::place_vectors(PendingWrite& write, std::span<const std::uint32_t
   }
   family.next_row = run.next_row;
   add(context_.counters.vector_bytes_written, std::uint64_t{items.size()} * family.row_bytes);
-  if (family.next_row > run.segment->capacity() / 2 && !family.wants_prepared.exchange(true) && on_work_) on_work_();
+  if (family.next_row > run.segment->capacity() / 2 && !family.wants_prepared.exchange(true) && on_work_)
+    on_work_();
 }
 
 void Committer::place_record(PendingWrite& write, std::size_t run_index) {
@@ -217,14 +228,16 @@ void Committer::place_record(PendingWrite& write, std::size_t run_index) {
   note_change({&write, 0, static_cast<std::int32_t>(run_index), row, sequence}, write.hashes[0]);
   family.next_row = run.next_row;
   add(context_.counters.vector_bytes_written, write.payload->raw.size());
-  if (family.next_row > run.segment->capacity() / 2 && !family.wants_prepared.exchange(true) && on_work_) on_work_();
+  if (family.next_row > run.segment->capacity() / 2 && !family.wants_prepared.exchange(true) && on_work_)
+    on_work_();
 }
 
 Result<void> Committer::ensure_journal_row() {
   const auto free = journal_->rows_free();
   if (free > kJournalReserveRows || (free > 0 && free % 512 != 0)) return {};
   // The rows of this commit that are placed already must be written through the old journal.
-  if (!journal_rows_.empty()) return free > 0 ? Result<void>{} : fail(ErrorCode::kBusy, "the journal is full; try again");
+  if (!journal_rows_.empty())
+    return free > 0 ? Result<void>{} : fail(ErrorCode::kBusy, "the journal is full; try again");
   format::JournalHeader header;
   header.row_capacity = kJournalRows;
   header.store_uuid = context_.store_uuid;
@@ -235,7 +248,8 @@ Result<void> Committer::ensure_journal_row() {
     if (journal_->is_dirty()) VECTOLITH_TRY(journal_->file().data_sync());
     VECTOLITH_TRY_ASSIGN(auto next, JournalFile::create(*context_.directory, header));
     VECTOLITH_TRY_ASSIGN(const auto bytes, next->file().size());
-    const std::array<format::Edit, 1> edits = {format::AddJournal{header.journal_id, header.journal_uuid, bytes}};
+    const std::array<format::Edit, 1> edits = {
+        format::AddJournal{header.journal_id, header.journal_uuid, bytes}};
     VECTOLITH_TRY(context_.manifest.commit(edits));
     journal_ = std::move(next);
     ++next_journal_id_;
@@ -251,10 +265,12 @@ Result<void> Committer::plan_erase(PendingWrite& write) {
   auto& family = *write.family;
   if (family.dropped.load()) return fail(ErrorCode::kWrongFamily, "family '" + family.name + "' was dropped");
   const auto* earlier = planned_change(write, 0);
-  write.existed = earlier != nullptr ? earlier->run >= 0 : family.find(write.hashes[0], write.rows[0].key).has_value();
+  write.existed =
+      earlier != nullptr ? earlier->run >= 0 : family.find(write.hashes[0], write.rows[0].key).has_value();
   if (!write.existed) {
     // An erase acknowledged before at kBuffered must be durable before this one may say so.
-    if (write.level == Durability::kDurable) journal_sync_ = journal_sync_ || journal_->is_dirty() || !journal_rows_.empty();
+    if (write.level == Durability::kDurable)
+      journal_sync_ = journal_sync_ || journal_->is_dirty() || !journal_rows_.empty();
     return {};
   }
   VECTOLITH_TRY(ensure_journal_row());

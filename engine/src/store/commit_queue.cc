@@ -27,7 +27,8 @@ void CommitQueue::take(std::vector<PendingWrite*>& group, std::size_t rows_max) 
 
 void CommitQueue::wake_next() {
   const std::lock_guard lock(mutex_);
-  const auto next = std::ranges::find_if(writes_, [](const PendingWrite* write) { return write->has_waiter; });
+  const auto next =
+      std::ranges::find_if(writes_, [](const PendingWrite* write) { return write->has_waiter; });
   if (next == writes_.end()) return;
   int queued = PendingWrite::kQueued;
   if ((*next)->state.compare_exchange_strong(queued, PendingWrite::kMayLead, std::memory_order_acq_rel)) {

@@ -23,7 +23,8 @@ std::vector<std::uint32_t> live_rows_from(const MappedSegment& segment, std::uin
 }
 
 /// Copies one row under the new segment's identity. Its batch is resolved: it was acknowledged.
-Result<std::uint32_t> copy_row(const MappedSegment& from, std::uint32_t row, MappedSegment& to, std::uint32_t at) {
+Result<std::uint32_t> copy_row(const MappedSegment& from, std::uint32_t row, MappedSegment& to,
+                               std::uint32_t at) {
   const auto& life = to.header().segment_uuid;
   if (from.holds_records()) {
     VECTOLITH_TRY_ASSIGN(const auto record, from.record(row));
@@ -43,7 +44,8 @@ Result<std::uint32_t> copy_row(const MappedSegment& from, std::uint32_t row, Map
   VECTOLITH_TRY(from.verify_row(row));
   const std::span<const std::byte> vector(from.vector(row), from.header().row_bytes);
   format::MetaRow meta = from.meta(row);
-  meta.flags &= static_cast<std::uint16_t>(~(format::kRowBatchBegin | format::kRowBatchEnd | format::kRowBatchMember));
+  meta.flags &=
+      static_cast<std::uint16_t>(~(format::kRowBatchBegin | format::kRowBatchEnd | format::kRowBatchMember));
   meta.lag_or_count = format::kLagUnknown;
   meta.vector_sum = format::vector_sum(life, RowIndex(at), vector);
   meta.row_sum = format::row_sum(life, RowIndex(at), meta);
@@ -59,7 +61,8 @@ struct MovedRow {
 
 }  // namespace
 
-Result<void> Committer::rescue(FamilyState& family, const std::shared_ptr<MappedSegment>& segment, const Error& cause) {
+Result<void> Committer::rescue(FamilyState& family, const std::shared_ptr<MappedSegment>& segment,
+                               const Error& cause) {
   add(context_.counters.segments_poisoned);
   context_.report(Event::Kind::kSegmentPoisoned, "a segment failed; its rows are written elsewhere", cause);
   const std::uint32_t durable = segment->rows_durable();
@@ -78,7 +81,8 @@ Result<void> Committer::rescue(FamilyState& family, const std::shared_ptr<Mapped
   };
   std::optional<Error> first_loss;
   const auto save = [&]() -> Result<void> {
-    VECTOLITH_TRY_ASSIGN(const auto fresh, factory_.create_active(family, segment->header().file_bytes, false));
+    VECTOLITH_TRY_ASSIGN(const auto fresh,
+                         factory_.create_active(family, segment->header().file_bytes, false));
     VECTOLITH_TRY(attach_segment(family, fresh));
     std::uint32_t next = 0;
     std::vector<MovedRow> moved;
@@ -97,11 +101,13 @@ Result<void> Committer::rescue(FamilyState& family, const std::shared_ptr<Mapped
     fresh->set_rows(next);
     fresh->set_rows_durable(next);
     // The copies are durable before the old segment forgets its rows: both may be found, never none.
-    const std::array<format::Edit, 1> edits = {format::FreezeSegment{segment->id(), durable, durable, segment->invalid}};
+    const std::array<format::Edit, 1> edits = {
+        format::FreezeSegment{segment->id(), durable, durable, segment->invalid}};
     VECTOLITH_TRY(context_.manifest.commit(edits, true));
     for (const auto& [from, to] : moved) {
       fresh->set_live(to);
-      family.index->replace(context_.hasher(segment->key(from)), {segment->ordinal, from}, {fresh->ordinal, to});
+      family.index->replace(context_.hasher(segment->key(from)), {segment->ordinal, from},
+                            {fresh->ordinal, to});
       segment->clear_live(from);
     }
     if (family.active == nullptr) {

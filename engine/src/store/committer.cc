@@ -16,8 +16,9 @@ constexpr double kSmallCommitBytes = 256.0 * 1'024;
 
 }  // namespace
 
-Result<void> Committer::start(Sequence next_sequence, Sequence reserved_until, std::unique_ptr<JournalFile> journal,
-                              std::uint64_t next_journal_id, std::function<void()> on_work) {
+Result<void> Committer::start(Sequence next_sequence, Sequence reserved_until,
+                              std::unique_ptr<JournalFile> journal, std::uint64_t next_journal_id,
+                              std::function<void()> on_work) {
   VECTOLITH_TRY_ASSIGN(io_, context_.environment->make_queue(kQueueDepth));
   next_sequence_.store(next_sequence.value);
   reserved_until_ = reserved_until.value;
@@ -72,7 +73,8 @@ void Committer::commit_group() {
 
   std::size_t rows = 0;
   for (const auto* write : group_) rows += write->rows.size();
-  const auto reserved = shut_ ? Result<void>(fail(ErrorCode::kClosed, "the store is closed")) : reserve_sequences(rows);
+  const auto reserved =
+      shut_ ? Result<void>(fail(ErrorCode::kClosed, "the store is closed")) : reserve_sequences(rows);
   for (auto* write : group_) {
     write->commit = last_commit();
     if (!reserved) {
@@ -112,7 +114,8 @@ void Committer::submit_operations() {
     IoOperation write;
     write.kind = IoOperation::Kind::kWrite;
     write.file = &journal_->file();
-    write.offset = format::kJournalHeaderBytes + std::uint64_t{journal_first_row_} * sizeof(format::JournalRow);
+    write.offset =
+        format::kJournalHeaderBytes + std::uint64_t{journal_first_row_} * sizeof(format::JournalRow);
     write.buffers = journal_buffers_;
     write.linked = journal_sync_;
     operations_.push_back(write);
@@ -154,7 +157,8 @@ void Committer::await_syncs() {
 void Committer::finish_syncs() {
   double synced_bytes = 0;
   std::vector<std::pair<std::shared_ptr<MappedSegment>, Error>> failed;
-  const auto settle = [&](const std::shared_ptr<MappedSegment>& segment, std::uint32_t rows, const IoOperation& sync) {
+  const auto settle = [&](const std::shared_ptr<MappedSegment>& segment, std::uint32_t rows,
+                          const IoOperation& sync) {
     if (sync.error != 0) {
       failed.emplace_back(segment, operation_error(sync));
       return;
@@ -191,11 +195,13 @@ void Committer::finish_syncs() {
   }
   for (const auto& [segment, error] : failed) {
     const auto family = context_.family_list();
-    const auto owner = std::ranges::find_if(family, [&](const auto& f) { return f->id == segment->header().family_id; });
+    const auto owner =
+        std::ranges::find_if(family, [&](const auto& f) { return f->id == segment->header().family_id; });
     if (owner == family.end()) continue;
     if (auto rescued = rescue(**owner, segment, error); !rescued) rescue_error_ = std::move(rescued).error();
   }
-  if (dirty_.empty() && !journal_->is_dirty()) durable_commit_.store(last_commit(), std::memory_order_release);
+  if (dirty_.empty() && !journal_->is_dirty())
+    durable_commit_.store(last_commit(), std::memory_order_release);
 }
 
 void Committer::finish(bool durable) {
@@ -204,7 +210,8 @@ void Committer::finish(bool durable) {
     for (std::size_t i = 0; i < runs_.size() && !write->error; ++i) {
       if ((write->runs & run_bit(i)) != 0) write->error = runs_[i].error;
     }
-    if (write->kind != PendingWrite::Kind::kPut && journal_error_ && !write->error) write->error = journal_error_;
+    if (write->kind != PendingWrite::Kind::kPut && journal_error_ && !write->error)
+      write->error = journal_error_;
     const bool waits_for_barrier = write->level == Durability::kDurable && !write->error;
     if (waits_for_barrier && !durable) continue;
     // Rows that could not be saved may be anybody's: no write of this group is called durable.
@@ -228,11 +235,14 @@ void Committer::queue_seal(SealJob job) {
 
 void Committer::note_durable(const std::shared_ptr<MappedSegment>& segment) {
   std::erase(dirty_, segment);
-  if (dirty_.empty() && !journal_->is_dirty()) durable_commit_.store(last_commit(), std::memory_order_release);
+  if (dirty_.empty() && !journal_->is_dirty())
+    durable_commit_.store(last_commit(), std::memory_order_release);
 }
 
 void Committer::forget_family(const FamilyState& family) {
-  const auto belongs = [&](const std::shared_ptr<MappedSegment>& segment) { return segment->header().family_id == family.id; };
+  const auto belongs = [&](const std::shared_ptr<MappedSegment>& segment) {
+    return segment->header().family_id == family.id;
+  };
   std::erase_if(dirty_, belongs);
   std::erase_if(witnessed_, belongs);
   const std::lock_guard lock(seal_mutex_);
@@ -243,7 +253,8 @@ void Committer::write_witness() {
   constexpr std::uint32_t kJournalReserveRows = 4'096;
   for (const auto& segment : witnessed_) {
     if (journal_->rows_free() <= kJournalReserveRows) break;
-    auto row = format::JournalRow::watermark(segment->id(), segment->rows_durable(), next_sequence(), context_.manifest.version());
+    auto row = format::JournalRow::watermark(segment->id(), segment->rows_durable(), next_sequence(),
+                                             context_.manifest.version());
     const auto offset = journal_->place(row);
     // A witness helps recovery to tell damage from a tail; losing one loses no data, so it has no
     // barrier and no error of its own.

@@ -64,10 +64,16 @@ class Committer {
     Committer& committer_;
   };
   /// Number of the last commit; everything up to `durable_commit` is on the medium.
-  [[nodiscard]] std::uint64_t last_commit() const noexcept { return last_commit_.load(std::memory_order_acquire); }
-  [[nodiscard]] std::uint64_t durable_commit() const noexcept { return durable_commit_.load(std::memory_order_acquire); }
+  [[nodiscard]] std::uint64_t last_commit() const noexcept {
+    return last_commit_.load(std::memory_order_acquire);
+  }
+  [[nodiscard]] std::uint64_t durable_commit() const noexcept {
+    return durable_commit_.load(std::memory_order_acquire);
+  }
   /// The sequence that the next row gets.
-  [[nodiscard]] Sequence next_sequence() const noexcept { return Sequence(next_sequence_.load(std::memory_order_acquire)); }
+  [[nodiscard]] Sequence next_sequence() const noexcept {
+    return Sequence(next_sequence_.load(std::memory_order_acquire));
+  }
 
   /// Takes the segments that wait for their footer. Threads: any.
   std::vector<SealJob> take_seal_jobs();
@@ -89,7 +95,9 @@ class Committer {
   void write_witness();
   [[nodiscard]] JournalFile& journal() noexcept { return *journal_; }
   /// True if commits were small lately: then prepared segments are worth zeroing.
-  [[nodiscard]] bool commits_are_small() const noexcept { return small_commits_.load(std::memory_order_relaxed); }
+  [[nodiscard]] bool commits_are_small() const noexcept {
+    return small_commits_.load(std::memory_order_relaxed);
+  }
   /// Forgets everything about a family that was dropped. Needs the commit lock.
   void forget_family(const FamilyState& family);
 
@@ -120,11 +128,12 @@ class Committer {
   void finish(bool durable);
   void finish_syncs();
   Result<void> commit_large_batch(PendingWrite& write, std::span<const std::uint32_t> items);
-  Result<void> write_large_chunk(PendingWrite& write, std::span<const std::uint32_t> items, MappedSegment& segment);
+  Result<void> write_large_chunk(PendingWrite& write, std::span<const std::uint32_t> items,
+                                 MappedSegment& segment);
   Result<void> publish_large_chunk(PendingWrite& write, std::span<const std::uint32_t> items,
                                    const std::shared_ptr<MappedSegment>& segment);
-  format::MetaRow make_meta(const PendingWrite& write, std::uint32_t item, const MappedSegment& segment, std::uint32_t row,
-                            Sequence sequence, std::uint16_t lag) const;
+  format::MetaRow make_meta(const PendingWrite& write, std::uint32_t item, const MappedSegment& segment,
+                            std::uint32_t row, Sequence sequence, std::uint16_t lag) const;
 
   StoreContext& context_;
   SegmentFactory& factory_;
@@ -142,7 +151,7 @@ class Committer {
   std::atomic<std::uint64_t> durable_commit_{0};
   std::atomic<bool> small_commits_{false};
   bool shut_ = false;
-  double bytes_per_sync_ = 1e9;  ///< Moving average.
+  double bytes_per_sync_ = 1e9;                            ///< Moving average.
   std::vector<std::shared_ptr<MappedSegment>> dirty_;      ///< Have rows that no barrier covered.
   std::vector<std::shared_ptr<MappedSegment>> witnessed_;  ///< Became durable since the last witness.
 
@@ -151,7 +160,8 @@ class Committer {
   std::vector<CommitRun> runs_;
   std::vector<PlannedChange> changes_;
   std::unordered_multimap<std::uint64_t, std::size_t> change_of_hash_;
-  std::vector<std::shared_ptr<MappedSegment>> extra_syncs_;  ///< Segments without new rows that need a barrier.
+  std::vector<std::shared_ptr<MappedSegment>>
+      extra_syncs_;  ///< Segments without new rows that need a barrier.
   std::vector<IoOperation> operations_;
   std::vector<format::JournalRow> journal_rows_;
   std::vector<IoOperation::Buffer> journal_buffers_;

@@ -12,6 +12,7 @@ namespace vectolith::engine {
 
 /// Serves the control socket of `store` until the returned object is destroyed.
 /// Errors: kLocked when a live process serves it already, kIo.
-Result<std::shared_ptr<void>> start_control_service(Store& store, Environment& environment, Directory& directory);
+Result<std::shared_ptr<void>> start_control_service(Store& store, Environment& environment,
+                                                    Directory& directory);
 
 }  // namespace vectolith::engine

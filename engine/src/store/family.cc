@@ -27,7 +27,8 @@ Result<std::uint16_t> check_vector(engine::StoreContext& context, const engine::
     return fail(ErrorCode::kRejected, "rejected (" + std::string(to_string(reason)) + "): " + message);
   };
   bool is_unit = false;
-  if (const auto rejection = engine::validate(vector, family.spec, is_unit)) return reject(rejection->reason, rejection->message);
+  if (const auto rejection = engine::validate(vector, family.spec, is_unit))
+    return reject(rejection->reason, rejection->message);
   if (const auto validator = family.validator(); validator != nullptr && *validator) {
     try {
       if (const auto reason = (*validator)(vector)) return reject(RejectReason::kValidator, *reason);
@@ -40,12 +41,14 @@ Result<std::uint16_t> check_vector(engine::StoreContext& context, const engine::
   return static_cast<std::uint16_t>(is_unit ? format::kRowNormalised : 0);
 }
 
-void fill_options(PendingWrite& write, engine::StoreContext& context, engine::FamilyState& family, const WriteOptions& options) {
+void fill_options(PendingWrite& write, engine::StoreContext& context, engine::FamilyState& family,
+                  const WriteOptions& options) {
   write.family = &family;
   write.level = options.durability.value_or(context.options.durability);
   write.replace = options.replace;
   write.build = options.build;
-  write.created_at_ms = options.created_at_s ? *options.created_at_s * 1'000 : context.environment->wall_clock_ms();
+  write.created_at_ms =
+      options.created_at_s ? *options.created_at_s * 1'000 : context.environment->wall_clock_ms();
 }
 
 }  // namespace
@@ -59,7 +62,8 @@ const ModelSpec& Family::spec() const noexcept { return state_->spec; }
 std::uint64_t Family::size() const noexcept { return state_->index->size(); }
 void Family::set_validator(Validator validator) { state_->set_validator(std::move(validator)); }
 
-Result<PutResult> Family::put(const Key& key, std::span<const std::byte> vector, const WriteOptions& options) {
+Result<PutResult> Family::put(const Key& key, std::span<const std::byte> vector,
+                              const WriteOptions& options) {
   auto& context = store_->context();
   VECTOLITH_TRY_ASSIGN(const auto flags, check_vector(context, *state_, vector));
   const BatchRow row{key, vector};
@@ -77,12 +81,14 @@ Result<PutResult> Family::put(const Key& key, std::span<const std::byte> vector,
 
 Result<PutResult> Family::put(const Key& key, std::span<const float> vector, const WriteOptions& options) {
   if (state_->spec.dtype != Dtype::kF32) {
-    return fail(ErrorCode::kInvalidArgument, "family '" + state_->name + "' holds " + std::string(to_string(state_->spec.dtype)) + ", not f32");
+    return fail(ErrorCode::kInvalidArgument, "family '" + state_->name + "' holds " +
+                                                 std::string(to_string(state_->spec.dtype)) + ", not f32");
   }
   return put(key, std::as_bytes(vector), options);
 }
 
-Result<PendingPut> Family::submit_put(const Key& key, std::span<const std::byte> vector, const WriteOptions& options) {
+Result<PendingPut> Family::submit_put(const Key& key, std::span<const std::byte> vector,
+                                      const WriteOptions& options) {
   auto& context = store_->context();
   VECTOLITH_TRY_ASSIGN(const auto flags, check_vector(context, *state_, vector));
   auto write = std::make_shared<PendingWrite>();
@@ -100,7 +106,8 @@ Result<PendingPut> Family::submit_put(const Key& key, std::span<const std::byte>
   return PendingPut(store_, std::move(write));
 }
 
-Result<std::vector<PutResult>> Family::put_batch(std::span<const BatchRow> rows, const WriteOptions& options) {
+Result<std::vector<PutResult>> Family::put_batch(std::span<const BatchRow> rows,
+                                                 const WriteOptions& options) {
   auto& context = store_->context();
   std::vector<PutResult> results(rows.size());
   if (rows.empty()) return results;
@@ -108,7 +115,9 @@ Result<std::vector<PutResult>> Family::put_batch(std::span<const BatchRow> rows,
   std::vector<std::uint64_t> hashes(rows.size());
   for (std::size_t i = 0; i < rows.size(); ++i) {
     auto checked = check_vector(context, *state_, rows[i].vector);
-    if (!checked) return fail(checked.error().code(), "row " + std::to_string(i) + " of the batch: " + checked.error().message());
+    if (!checked)
+      return fail(checked.error().code(),
+                  "row " + std::to_string(i) + " of the batch: " + checked.error().message());
     flags &= *checked;
     hashes[i] = context.hasher(rows[i].key);
   }
@@ -119,7 +128,8 @@ Result<std::vector<PutResult>> Family::put_batch(std::span<const BatchRow> rows,
     std::ranges::transform(rows, keys.begin(), [](const BatchRow& row) { return row.key; });
     std::ranges::sort(keys);
     if (const auto twice = std::ranges::adjacent_find(keys); twice != keys.end()) {
-      return fail(ErrorCode::kInvalidArgument, "key " + twice->digest.to_hex() + " occurs twice in the batch");
+      return fail(ErrorCode::kInvalidArgument,
+                  "key " + twice->digest.to_hex() + " occurs twice in the batch");
     }
   }
   PendingWrite write;
@@ -147,10 +157,12 @@ Result<EraseResult> Family::erase(const Key& key, std::optional<Durability> dura
   return EraseResult{write.existed, {write.commit}};
 }
 
-Result<std::optional<VectorView>> Family::get(const ReadScope& /*scope*/, const Key& key, const ReadOptions& options) const {
+Result<std::optional<VectorView>> Family::get(const ReadScope& /*scope*/, const Key& key,
+                                              const ReadOptions& options) const {
   const ReadPath reads(store_->context(), *state_);
   auto found = reads.find(key, options);
-  if (!found) [[unlikely]] return std::unexpected(std::move(found).error());
+  if (!found) [[unlikely]]
+    return std::unexpected(std::move(found).error());
   if (!found->has_value()) return std::optional<VectorView>();
   return std::optional<VectorView>(reads.view(**found));
 }
@@ -167,7 +179,8 @@ Result<std::optional<PinnedVector>> Family::get(const Key& key, const ReadOption
 
 Result<bool> Family::get_copy(const Key& key, std::span<std::byte> out, const ReadOptions& options) const {
   if (out.size() != state_->row_bytes) {
-    return fail(ErrorCode::kInvalidArgument, "get_copy needs " + std::to_string(state_->row_bytes) + " bytes, not " + std::to_string(out.size()));
+    return fail(ErrorCode::kInvalidArgument, "get_copy needs " + std::to_string(state_->row_bytes) +
+                                                 " bytes, not " + std::to_string(out.size()));
   }
   auto& context = store_->context();
   const auto scope = context.epochs.enter();
@@ -186,11 +199,13 @@ Result<bool> Family::contains(const Key& key) const {
   return state_->find(context.hasher(key), key).has_value();
 }
 
-Result<void> Family::multi_get(const ReadScope& /*scope*/, std::span<const Key> keys, std::span<Lookup> answers) const {
+Result<void> Family::multi_get(const ReadScope& /*scope*/, std::span<const Key> keys,
+                               std::span<Lookup> answers) const {
   return ReadPath(store_->context(), *state_).multi_get(keys, answers);
 }
 
-Result<std::size_t> Family::multi_get_copy(std::span<const Key> keys, std::span<std::byte> matrix, std::span<bool> found) const {
+Result<std::size_t> Family::multi_get_copy(std::span<const Key> keys, std::span<std::byte> matrix,
+                                           std::span<bool> found) const {
   constexpr std::size_t kGroup = 16;
   const std::size_t row_bytes = state_->row_bytes;
   if (found.size() != keys.size() || matrix.size() != keys.size() * row_bytes) {
@@ -219,29 +234,34 @@ Result<std::size_t> Family::multi_get_copy(std::span<const Key> keys, std::span<
 
 Result<std::vector<SegmentView>> Family::segments() const {
   VECTOLITH_TRY(store_->context().check_open());
-  if (state_->dropped.load()) return fail(ErrorCode::kWrongFamily, "family '" + state_->name + "' was dropped");
+  if (state_->dropped.load())
+    return fail(ErrorCode::kWrongFamily, "family '" + state_->name + "' was dropped");
   std::vector<SegmentView> views;
   const engine::Committer::Lock lock(store_->committer());
   for (const auto& segment : state_->by_ordinal) {
-    if (segment->live_rows() > 0) views.push_back(engine::view_of(engine::freeze_segment(segment, segment->rows()), *state_));
+    if (segment->live_rows() > 0)
+      views.push_back(engine::view_of(engine::freeze_segment(segment, segment->rows()), *state_));
   }
   return views;
 }
 
 Result<void> Family::gather(std::span<const RowId> rows, std::span<std::byte> matrix) const {
   const std::size_t row_bytes = state_->row_bytes;
-  if (matrix.size() != rows.size() * row_bytes) return fail(ErrorCode::kInvalidArgument, "gather needs one matrix row per row id");
+  if (matrix.size() != rows.size() * row_bytes)
+    return fail(ErrorCode::kInvalidArgument, "gather needs one matrix row per row id");
   VECTOLITH_TRY_ASSIGN(const auto by_id, store_->segments_by_id(*state_));
   for (std::size_t i = 0; i < rows.size(); ++i) {
     constexpr std::size_t kAhead = 4;
     if (i + kAhead < rows.size()) {
       const auto ahead = by_id.find(rows[i + kAhead].segment);
-      if (ahead != by_id.end() && rows[i + kAhead].row.value < ahead->second->rows()) __builtin_prefetch(ahead->second->vector(rows[i + kAhead].row.value));
+      if (ahead != by_id.end() && rows[i + kAhead].row.value < ahead->second->rows())
+        __builtin_prefetch(ahead->second->vector(rows[i + kAhead].row.value));
     }
     const auto segment = by_id.find(rows[i].segment);
     const std::uint32_t row = rows[i].row.value;
     if (segment == by_id.end() || row >= segment->second->rows() || !segment->second->live().test(row)) {
-      return fail(ErrorCode::kNotFound, "row " + std::to_string(row) + " of segment " + std::to_string(rows[i].segment.value) +
+      return fail(ErrorCode::kNotFound, "row " + std::to_string(row) + " of segment " +
+                                            std::to_string(rows[i].segment.value) +
                                             " is no live row of family '" + state_->name + "'");
     }
     VECTOLITH_TRY(segment->second->verify_first_touch(row));
@@ -256,8 +276,10 @@ Result<void> Family::for_each(const std::function<bool(const VectorView&)>& visi
     const auto* segment = static_cast<const engine::FrozenSegment*>(view.pin.get())->segment.get();
     for (std::uint32_t row = 0; row < view.rows; ++row) {
       if (!view.is_live(row)) continue;
-      if (store_->context().options.verify != VerifyMode::kOff) VECTOLITH_TRY(segment->verify_first_touch(row));
-      const VectorView vector(segment->vector(row), view.stride_bytes, &segment->meta(row), RowId{view.id, RowIndex(row)});
+      if (store_->context().options.verify != VerifyMode::kOff)
+        VECTOLITH_TRY(segment->verify_first_touch(row));
+      const VectorView vector(segment->vector(row), view.stride_bytes, &segment->meta(row),
+                              RowId{view.id, RowIndex(row)});
       if (!visit(vector)) return {};
     }
   }

@@ -48,7 +48,8 @@ Result<void> Maintenance::seal(const SealJob& job) {
 
 void Maintenance::prepare_segments() {
   for (const auto& family : context_.family_list()) {
-    if (family->wants_prepared.load() && !family->dropped.load() && !context_.is_read_only()) prepare(*family);
+    if (family->wants_prepared.load() && !family->dropped.load() && !context_.is_read_only())
+      prepare(*family);
   }
 }
 

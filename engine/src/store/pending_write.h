@@ -28,14 +28,14 @@ struct PendingWrite {
   Durability level = Durability::kBuffered;
   bool replace = false;
   bool has_waiter = true;
-  bool is_large = false;             ///< A batch that no single segment can hold; committed alone.
+  bool is_large = false;  ///< A batch that no single segment can hold; committed alone.
   BuildId build{};
-  std::uint16_t flags = 0;           ///< RowFlags known before placement.
+  std::uint16_t flags = 0;  ///< RowFlags known before placement.
   std::uint64_t created_at_ms = 0;
-  FamilyState* family = nullptr;     ///< Null for kSync.
-  std::span<const BatchRow> rows;    ///< kPut: one or more; kErase: one, without a vector.
+  FamilyState* family = nullptr;   ///< Null for kSync.
+  std::span<const BatchRow> rows;  ///< kPut: one or more; kErase: one, without a vector.
   std::span<const std::uint64_t> hashes;
-  std::span<PutResult> results;      ///< One per row of a put.
+  std::span<PutResult> results;                      ///< One per row of a put.
   const format::PreparedPayload* payload = nullptr;  ///< Records: the one row's payload.
 
   // Results.

@@ -15,7 +15,8 @@ constexpr std::uint32_t kLinesAhead = 8;  // Of each vector; the hardware prefet
 }  // namespace
 
 Result<void> ReadPath::check() const {
-  if (context_.closed.load(std::memory_order_acquire)) [[unlikely]] return fail(ErrorCode::kClosed, "the store is closed");
+  if (context_.closed.load(std::memory_order_acquire)) [[unlikely]]
+    return fail(ErrorCode::kClosed, "the store is closed");
   if (family_.dropped.load(std::memory_order_acquire)) [[unlikely]] {
     return fail(ErrorCode::kWrongFamily, "family '" + family_.name + "' was dropped");
   }
@@ -66,7 +67,8 @@ void ReadPath::multi_get_group(std::span<const Key> keys, std::span<Lookup> answ
 }
 
 Result<void> ReadPath::multi_get(std::span<const Key> keys, std::span<Lookup> answers) const {
-  if (keys.size() != answers.size()) return fail(ErrorCode::kInvalidArgument, "multi_get needs one answer per key");
+  if (keys.size() != answers.size())
+    return fail(ErrorCode::kInvalidArgument, "multi_get needs one answer per key");
   VECTOLITH_TRY(check());
   for (std::size_t first = 0; first < keys.size(); first += kGroup) {
     const std::size_t count = std::min(kGroup, keys.size() - first);

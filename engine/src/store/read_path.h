@@ -25,7 +25,8 @@ class ReadPath {
 
   /// Errors: kClosed, kWrongFamily (dropped), kCorruption, kIo. A miss is nullopt.
   Result<std::optional<FoundRow>> find(const Key& key, const ReadOptions& options) const {
-    if (auto open = check(); !open) [[unlikely]] return std::unexpected(std::move(open).error());
+    if (auto open = check(); !open) [[unlikely]]
+      return std::unexpected(std::move(open).error());
     return find_hashed(context_.hasher(key), key, options);
   }
   /// Answers keys[i] in answers[i]; probes, row heads and vectors are fetched ahead in groups.
@@ -39,18 +40,22 @@ class ReadPath {
   }
 
  private:
-  Result<std::optional<FoundRow>> find_hashed(std::uint64_t hash, const Key& key, const ReadOptions& options) const {
+  Result<std::optional<FoundRow>> find_hashed(std::uint64_t hash, const Key& key,
+                                              const ReadOptions& options) const {
     const auto at = family_.find_and_prefetch(hash, key);
     if (!at) return std::optional<FoundRow>();
     MappedSegment* segment = family_.segments.get(at->ordinal);
-    if (options.min_durability == Durability::kDurable && at->row >= segment->rows_durable()) return std::optional<FoundRow>();
-    if (auto verified = verify(*segment, at->row); !verified) [[unlikely]] return std::unexpected(std::move(verified).error());
+    if (options.min_durability == Durability::kDurable && at->row >= segment->rows_durable())
+      return std::optional<FoundRow>();
+    if (auto verified = verify(*segment, at->row); !verified) [[unlikely]]
+      return std::unexpected(std::move(verified).error());
     return std::optional<FoundRow>(FoundRow{segment, at->row});
   }
   Result<void> verify(const MappedSegment& segment, std::uint32_t row) const {
     if (context_.options.verify == VerifyMode::kFirstTouch) [[likely]] {
       auto verified = segment.verify_first_touch(row);
-      if (!verified) [[unlikely]] note_corruption(verified.error());
+      if (!verified) [[unlikely]]
+        note_corruption(verified.error());
       return verified;
     }
     return verify_slow(segment, row);

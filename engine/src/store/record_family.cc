@@ -17,7 +17,9 @@ namespace {
 Result<Record> to_record(const engine::MappedSegment& segment, std::uint32_t unit) {
   VECTOLITH_TRY_ASSIGN(const auto view, segment.record(unit));
   auto payload = format::record_payload(view);
-  if (!payload) return std::unexpected(std::move(payload).error().with_file(segment.path()).with_offset(segment.meta_offset(unit)));
+  if (!payload)
+    return std::unexpected(
+        std::move(payload).error().with_file(segment.path()).with_offset(segment.meta_offset(unit)));
   return Record{.key = view.header.key,
                 .sequence = view.header.sequence(),
                 .created_at_ms = view.header.created_at_ms,
@@ -26,19 +28,23 @@ Result<Record> to_record(const engine::MappedSegment& segment, std::uint32_t uni
 
 }  // namespace
 
-RecordFamily::RecordFamily(std::shared_ptr<engine::StoreImpl> store, std::shared_ptr<engine::FamilyState> state) noexcept
+RecordFamily::RecordFamily(std::shared_ptr<engine::StoreImpl> store,
+                           std::shared_ptr<engine::FamilyState> state) noexcept
     : store_(std::move(store)), state_(std::move(state)) {}
 
 const std::string& RecordFamily::name() const noexcept { return state_->name; }
 FamilyId RecordFamily::id() const noexcept { return state_->id; }
 std::uint64_t RecordFamily::size() const noexcept { return state_->index->size(); }
 
-Result<PutResult> RecordFamily::put(const Key& key, std::span<const std::byte> payload, const WriteOptions& options) {
+Result<PutResult> RecordFamily::put(const Key& key, std::span<const std::byte> payload,
+                                    const WriteOptions& options) {
   auto& context = store_->context();
-  const std::uint64_t longest = std::min<std::uint64_t>(format::kRecordPayloadBytesMax, state_->segment_bytes_target / 4);
+  const std::uint64_t longest =
+      std::min<std::uint64_t>(format::kRecordPayloadBytesMax, state_->segment_bytes_target / 4);
   if (payload.size() > longest) {
-    return fail(ErrorCode::kInvalidArgument, "the record has " + std::to_string(payload.size()) + " bytes, at most " +
-                                                 std::to_string(longest) + " fit into family '" + state_->name + "'");
+    return fail(ErrorCode::kInvalidArgument, "the record has " + std::to_string(payload.size()) +
+                                                 " bytes, at most " + std::to_string(longest) +
+                                                 " fit into family '" + state_->name + "'");
   }
   VECTOLITH_TRY_ASSIGN(const auto prepared, format::prepare_payload(payload));
   const BatchRow row{key, payload};
@@ -48,7 +54,8 @@ Result<PutResult> RecordFamily::put(const Key& key, std::span<const std::byte> p
   write.family = state_.get();
   write.level = options.durability.value_or(context.options.durability);
   write.replace = options.replace;
-  write.created_at_ms = options.created_at_s ? *options.created_at_s * 1'000 : context.environment->wall_clock_ms();
+  write.created_at_ms =
+      options.created_at_s ? *options.created_at_s * 1'000 : context.environment->wall_clock_ms();
   write.rows = {&row, 1};
   write.hashes = {&hash, 1};
   write.results = {&result, 1};
@@ -101,11 +108,13 @@ Result<EraseResult> RecordFamily::erase(const Key& key, std::optional<Durability
 
 Result<void> RecordFamily::for_each(const std::function<bool(const Record&)>& visit) const {
   VECTOLITH_TRY(store_->context().check_open());
-  if (state_->dropped.load()) return fail(ErrorCode::kWrongFamily, "family '" + state_->name + "' was dropped");
+  if (state_->dropped.load())
+    return fail(ErrorCode::kWrongFamily, "family '" + state_->name + "' was dropped");
   std::vector<std::shared_ptr<engine::FrozenSegment>> frozen;
   {
     const engine::Committer::Lock lock(store_->committer());
-    for (const auto& segment : state_->by_ordinal) frozen.push_back(engine::freeze_segment(segment, segment->rows()));
+    for (const auto& segment : state_->by_ordinal)
+      frozen.push_back(engine::freeze_segment(segment, segment->rows()));
   }
   for (const auto& view : frozen) {
     for (std::uint32_t unit = 0; unit < view->rows; ++unit) {

@@ -19,7 +19,8 @@ constexpr std::uint32_t kJournalRows = 65'472;  // 4 MiB with the header.
 constexpr std::uint64_t kWorthReleasingBytes = 256 * 1'024;
 
 Error newer_than_manifest(const std::string& file, std::uint64_t named, ManifestVersion found) {
-  return Error(ErrorCode::kCorruption, "a file names a newer manifest than the one found; run 'vectolith fsck'")
+  return Error(ErrorCode::kCorruption,
+               "a file names a newer manifest than the one found; run 'vectolith fsck'")
       .with_file(file)
       .with_expected("manifest frame " + std::to_string(named))
       .with_found("frame " + std::to_string(found.value));
@@ -38,8 +39,10 @@ Result<Recovered> Recovery::run() {
   apply_deaths();
 
   Recovered recovered;
-  recovered.next_sequence = is_clean() ? manifest_.state().clean_close()->next_sequence : manifest_.state().sequences_until();
-  recovered.reserved_until = recovered.next_sequence;  // The first write reserves, and so marks the store in use.
+  recovered.next_sequence =
+      is_clean() ? manifest_.state().clean_close()->next_sequence : manifest_.state().sequences_until();
+  recovered.reserved_until =
+      recovered.next_sequence;  // The first write reserves, and so marks the store in use.
   if (!context_.options.read_only) VECTOLITH_TRY(commit_outcome(recovered));
   return recovered;
 }
@@ -51,8 +54,10 @@ Result<void> Recovery::handle_orphans() {
     if (!parsed) continue;
     using Kind = format::ParsedName::Kind;
     const auto& state = manifest_.state();
-    const bool orphan_segment = parsed->kind == Kind::kSegment && !state.segments().contains(SegmentId(parsed->number));
-    const bool orphan_journal = parsed->kind == Kind::kJournal && !state.journals().contains(JournalId(parsed->number));
+    const bool orphan_segment =
+        parsed->kind == Kind::kSegment && !state.segments().contains(SegmentId(parsed->number));
+    const bool orphan_journal =
+        parsed->kind == Kind::kJournal && !state.journals().contains(JournalId(parsed->number));
     if (orphan_segment || orphan_journal) VECTOLITH_TRY(handle_orphan(name, orphan_segment));
   }
   return {};
@@ -70,7 +75,8 @@ Result<void> Recovery::handle_orphan(const std::string& name, bool is_segment) {
       version = header->manifest_version.value;
     }
   }
-  if (version > manifest_.version().value) return std::unexpected(newer_than_manifest(file->path(), version, manifest_.version()));
+  if (version > manifest_.version().value)
+    return std::unexpected(newer_than_manifest(file->path(), version, manifest_.version()));
   // Nothing in it was ever acknowledged: the manifest edit that names a file precedes its first row.
   // While a dead process's write is still in flight the file is set aside instead of removed.
   VECTOLITH_TRY_ASSIGN(const bool locked, file->try_lock(LockMode::kExclusive));
@@ -90,11 +96,13 @@ Result<void> Recovery::read_journal(const JournalEntry& entry, bool is_newest) {
   const auto mode = context_.options.read_only ? OpenMode::kReadOnly : OpenMode::kReadWrite;
   VECTOLITH_TRY_ASSIGN(auto journal, JournalFile::open(*context_.directory, entry.id, mode));
   if (journal->header().journal_uuid != entry.uuid || journal->header().store_uuid != context_.store_uuid) {
-    return std::unexpected(Error(ErrorCode::kCorruption, "a journal belongs to another store or life; run 'vectolith fsck'")
-                               .with_file(journal->file().path()));
+    return std::unexpected(
+        Error(ErrorCode::kCorruption, "a journal belongs to another store or life; run 'vectolith fsck'")
+            .with_file(journal->file().path()));
   }
   if (!context_.options.read_only) {
-    VECTOLITH_TRY(lock_within(*context_.environment, journal->file(), LockMode::kExclusive, context_.options.lock_timeout));
+    VECTOLITH_TRY(lock_within(*context_.environment, journal->file(), LockMode::kExclusive,
+                              context_.options.lock_timeout));
   }
   std::uint32_t newest_version = 0;
   VECTOLITH_TRY_ASSIGN(const auto scan, journal->scan([&](const format::JournalRow& row) {
@@ -111,7 +119,8 @@ Result<void> Recovery::read_journal(const JournalEntry& entry, bool is_newest) {
     return std::unexpected(newer_than_manifest(journal->file().path(), newest_version, manifest_.version()));
   }
   const bool clean = is_clean() && is_newest;
-  if ((clean && (scan.rows < manifest_.state().clean_close()->journal_rows || scan.invalid > 0)) || (!is_newest && scan.invalid > 0)) {
+  if ((clean && (scan.rows < manifest_.state().clean_close()->journal_rows || scan.invalid > 0)) ||
+      (!is_newest && scan.invalid > 0)) {
     context_.report(Event::Kind::kCorruption, "a journal row is damaged: an erase may be forgotten",
                     Error(ErrorCode::kCorruption, "damaged journal rows").with_file(journal->file().path()));
     add(context_.counters.damaged_rows, std::max(scan.invalid, 1U));
@@ -125,7 +134,8 @@ Result<void> Recovery::read_journal(const JournalEntry& entry, bool is_newest) {
 Result<void> Recovery::open_segments() {
   for (const auto& [id, entry] : manifest_.state().segments()) {
     const auto family = context_.families.find(entry.family);
-    if (family == context_.families.end()) return fail(ErrorCode::kCorruption, "a segment's family is unknown; run 'vectolith fsck'");
+    if (family == context_.families.end())
+      return fail(ErrorCode::kCorruption, "a segment's family is unknown; run 'vectolith fsck'");
     opened_.push_back({entry, family->second, nullptr, {}, false});
   }
   std::vector<std::optional<Error>> errors(opened_.size());
@@ -146,18 +156,22 @@ Result<void> Recovery::check_header(const Opened& opened) const {
   const auto& header = opened.segment->header();
   const auto& family = *opened.family;
   const auto mismatch = [&](const char* what) {
-    return std::unexpected(Error(ErrorCode::kCorruption, std::string("a segment's header disagrees with the manifest: ") + what + "; run 'vectolith fsck'")
-                               .with_file(opened.segment->path())
-                               .with_offset(0));
+    return std::unexpected(
+        Error(ErrorCode::kCorruption, std::string("a segment's header disagrees with the manifest: ") + what +
+                                          "; run 'vectolith fsck'")
+            .with_file(opened.segment->path())
+            .with_offset(0));
   };
   if (header.store_uuid != context_.store_uuid) return mismatch("store");
   if (header.segment_id != opened.entry.id) return mismatch("segment id");
   if (header.segment_uuid != opened.entry.uuid) return mismatch("segment life");
   if (header.family_id != family.id || header.kind != family.kind) return mismatch("family");
-  if (header.row_bytes != family.row_bytes || header.fingerprint != family.fingerprint) return mismatch("model spec");
+  if (header.row_bytes != family.row_bytes || header.fingerprint != family.fingerprint)
+    return mismatch("model spec");
   if (header.file_bytes != opened.entry.file_bytes) return mismatch("file size");
   if (header.manifest_version > manifest_.version()) {
-    return std::unexpected(newer_than_manifest(opened.segment->path(), header.manifest_version.value, manifest_.version()));
+    return std::unexpected(
+        newer_than_manifest(opened.segment->path(), header.manifest_version.value, manifest_.version()));
   }
   return {};
 }
@@ -165,17 +179,20 @@ Result<void> Recovery::check_header(const Opened& opened) const {
 Result<void> Recovery::open_segment(Opened& opened) {
   const bool writable = !context_.options.read_only;
   const bool settled = opened.entry.phase == SegmentPhase::kSealed;
-  VECTOLITH_TRY_ASSIGN(opened.segment, MappedSegment::open(*context_.directory, opened.entry.id,
-                                                     writable ? OpenMode::kReadWrite : OpenMode::kReadOnly));
+  VECTOLITH_TRY_ASSIGN(opened.segment,
+                       MappedSegment::open(*context_.directory, opened.entry.id,
+                                           writable ? OpenMode::kReadWrite : OpenMode::kReadOnly));
   VECTOLITH_TRY(check_header(opened));
   auto& segment = *opened.segment;
   segment.invalid = opened.entry.invalid;
   if (writable && !settled) {
-    VECTOLITH_TRY(lock_within(*context_.environment, segment.file(), LockMode::kExclusive, context_.options.lock_timeout));
+    VECTOLITH_TRY(lock_within(*context_.environment, segment.file(), LockMode::kExclusive,
+                              context_.options.lock_timeout));
   } else {
     VECTOLITH_TRY(segment.file().try_lock(LockMode::kShared));
   }
-  if (writable && (settled || opened.entry.phase == SegmentPhase::kFrozen) && opened.entry.row_count < segment.capacity()) {
+  if (writable && (settled || opened.entry.phase == SegmentPhase::kFrozen) &&
+      opened.entry.row_count < segment.capacity()) {
     VECTOLITH_TRY(release_unused_tail(segment, opened.entry.row_count));
   }
   VECTOLITH_TRY(segment.map());
@@ -187,7 +204,9 @@ Result<void> Recovery::scan_segment(Opened& opened) {
   const auto& entry = opened.entry;
   if (entry.phase == SegmentPhase::kActive) {
     const auto known = watermarks_.find(entry.id);
-    VECTOLITH_TRY_ASSIGN(opened.scan, scan_unsealed(segment, known == watermarks_.end() ? 0 : std::min(known->second, segment.capacity())));
+    VECTOLITH_TRY_ASSIGN(
+        opened.scan,
+        scan_unsealed(segment, known == watermarks_.end() ? 0 : std::min(known->second, segment.capacity())));
     opened.remove = opened.scan.row_count == 0;
     add(context_.counters.recovered_rows, opened.scan.kept);
   } else {
@@ -213,14 +232,16 @@ void Recovery::report_damage(const Opened& opened) const {
 
 void Recovery::resume_or_seal(Opened& opened, Recovered& recovered) {
   auto& family = *opened.family;
-  family.next_segment_bytes = std::min(family.segment_bytes_target,
-                                       std::max(family.next_segment_bytes.load(), opened.entry.file_bytes * 2));
-  if (opened.entry.phase == SegmentPhase::kSuspended && opened.scan.damaged.empty() && family.active == nullptr) {
+  family.next_segment_bytes = std::min(
+      family.segment_bytes_target, std::max(family.next_segment_bytes.load(), opened.entry.file_bytes * 2));
+  if (opened.entry.phase == SegmentPhase::kSuspended && opened.scan.damaged.empty() &&
+      family.active == nullptr) {
     family.active = opened.segment;
     family.next_row = opened.scan.row_count;
     return;
   }
-  if (opened.entry.phase != SegmentPhase::kSealed) recovered.seal_jobs.push_back({opened.family, opened.segment});
+  if (opened.entry.phase != SegmentPhase::kSealed)
+    recovered.seal_jobs.push_back({opened.family, opened.segment});
 }
 
 Result<void> Recovery::commit_outcome(Recovered& recovered) {
@@ -229,7 +250,8 @@ Result<void> Recovery::commit_outcome(Recovered& recovered) {
     if (opened.remove) {
       edits.emplace_back(format::RemoveSegment{opened.entry.id});
     } else if (opened.entry.phase == SegmentPhase::kActive) {
-      edits.emplace_back(format::FreezeSegment{opened.entry.id, opened.scan.row_count, opened.segment->rows_durable(), opened.scan.invalid});
+      edits.emplace_back(format::FreezeSegment{opened.entry.id, opened.scan.row_count,
+                                               opened.segment->rows_durable(), opened.scan.invalid});
     }
   }
   factory_.set_next_ids(manifest_.state().next_ids());
@@ -259,7 +281,8 @@ Result<void> Recovery::replace_journal(Recovered& recovered, std::vector<format:
   // After an unclean end a write of the dead process may still land in the newest journal: its valid
   // rows move to a fresh file, so that what was invalid stays invalid for ever.
   format::JournalHeader header;
-  header.row_capacity = std::max<std::uint32_t>(kJournalRows, static_cast<std::uint32_t>(newest_rows_.size()) * 2);
+  header.row_capacity =
+      std::max<std::uint32_t>(kJournalRows, static_cast<std::uint32_t>(newest_rows_.size()) * 2);
   header.store_uuid = context_.store_uuid;
   header.journal_uuid = context_.random_uuid();
   header.journal_id = JournalId(recovered.next_journal_id++);

@@ -26,7 +26,7 @@ struct Recovered {
   Sequence reserved_until;
   std::unique_ptr<JournalFile> journal;  ///< Null when read-only.
   std::uint64_t next_journal_id = 1;
-  std::vector<SealJob> seal_jobs;    ///< Frozen segments: to be synced and sealed in the background.
+  std::vector<SealJob> seal_jobs;  ///< Frozen segments: to be synced and sealed in the background.
 };
 
 /// Brings a store's memory in line with its files. Rules R1 to R10 of docs/durability.md.

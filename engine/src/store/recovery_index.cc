@@ -39,7 +39,8 @@ Result<void> Recovery::build_index(FamilyState& family) {
   }
   VECTOLITH_TRY_ASSIGN(family.index, Index::create({.shards = context_.index_shards(), .expected_rows = rows},
                                                    context_.epochs, *context_.page_source));
-  const std::size_t partitions = std::min<std::size_t>(std::max<std::uint32_t>(1, context_.environment->cores()), 16);
+  const std::size_t partitions =
+      std::min<std::size_t>(std::max<std::uint32_t>(1, context_.environment->cores()), 16);
   std::vector<std::optional<Error>> insert_errors(partitions);
   context_.environment->run_parallel(partitions, [&](std::size_t partition) {
     for (const auto& rows_of_segment : hashed) {
@@ -55,12 +56,14 @@ Result<void> Recovery::build_index(FamilyState& family) {
   return {};
 }
 
-Result<void> Recovery::insert_rows(FamilyState& family, std::span<const std::pair<std::uint64_t, Location>> rows,
+Result<void> Recovery::insert_rows(FamilyState& family,
+                                   std::span<const std::pair<std::uint64_t, Location>> rows,
                                    std::size_t partition, std::size_t partitions) {
   std::array<std::pair<std::uint64_t, Location>, kGroup> group;
   std::size_t used = 0;
   const auto flush = [&]() -> Result<void> {
-    for (std::size_t i = 0; i < used; ++i) VECTOLITH_TRY(insert_newest(family, group[i].first, group[i].second));
+    for (std::size_t i = 0; i < used; ++i)
+      VECTOLITH_TRY(insert_newest(family, group[i].first, group[i].second));
     used = 0;
     return {};
   };

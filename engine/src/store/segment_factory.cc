@@ -33,13 +33,18 @@ void set_geometry(format::SegmentHeader& header, const format::SegmentGeometry& 
 
 }  // namespace
 
-Result<format::SegmentGeometry> SegmentFactory::geometry(const FamilyState& family, std::uint64_t file_bytes) const {
-  const std::uint64_t useful = format::align_up(kOverheadBytes + kUsefulRowsMin * (family.row_bytes + 64ULL), 65'536);
-  const std::uint64_t bytes = std::max(file_bytes, family.holds_records() ? format::kMatrixAlignedFileBytesMin : useful);
-  return family.holds_records() ? format::record_geometry(bytes) : format::vector_geometry(bytes, family.row_bytes);
+Result<format::SegmentGeometry> SegmentFactory::geometry(const FamilyState& family,
+                                                         std::uint64_t file_bytes) const {
+  const std::uint64_t useful =
+      format::align_up(kOverheadBytes + kUsefulRowsMin * (family.row_bytes + 64ULL), 65'536);
+  const std::uint64_t bytes =
+      std::max(file_bytes, family.holds_records() ? format::kMatrixAlignedFileBytesMin : useful);
+  return family.holds_records() ? format::record_geometry(bytes)
+                                : format::vector_geometry(bytes, family.row_bytes);
 }
 
-format::SegmentHeader SegmentFactory::header(const FamilyState& family, const format::SegmentGeometry& geometry) {
+format::SegmentHeader SegmentFactory::header(const FamilyState& family,
+                                             const format::SegmentGeometry& geometry) {
   format::SegmentHeader header;
   header.kind = family.kind;
   header.store_uuid = context_.store_uuid;
@@ -62,23 +67,26 @@ format::SegmentHeader SegmentFactory::header(const FamilyState& family, const fo
   return header;
 }
 
-Result<std::shared_ptr<MappedSegment>> SegmentFactory::create(const FamilyState& family, std::uint64_t file_bytes,
-                                                        bool prewrite) {
+Result<std::shared_ptr<MappedSegment>> SegmentFactory::create(const FamilyState& family,
+                                                              std::uint64_t file_bytes, bool prewrite) {
   while (true) {
     VECTOLITH_TRY_ASSIGN(const auto shape, geometry(family, file_bytes));
-    auto segment = MappedSegment::create(*context_.environment, *context_.directory, header(family, shape), prewrite);
+    auto segment =
+        MappedSegment::create(*context_.environment, *context_.directory, header(family, shape), prewrite);
     if (segment) {
       VECTOLITH_TRY((*segment)->map());
       return segment;
     }
-    const bool smaller_may_fit = segment.error().code() == ErrorCode::kNoSpace && shape.file_bytes > (2ULL << 20);
+    const bool smaller_may_fit =
+        segment.error().code() == ErrorCode::kNoSpace && shape.file_bytes > (2ULL << 20);
     if (!smaller_may_fit) return segment;
     file_bytes = shape.file_bytes / 2;
   }
 }
 
-Result<std::shared_ptr<MappedSegment>> SegmentFactory::create_active(const FamilyState& family, std::uint64_t file_bytes,
-                                                               bool prewrite) {
+Result<std::shared_ptr<MappedSegment>> SegmentFactory::create_active(const FamilyState& family,
+                                                                     std::uint64_t file_bytes,
+                                                                     bool prewrite) {
   VECTOLITH_TRY_ASSIGN(auto segment, create(family, file_bytes, prewrite));
   const std::array<format::Edit, 1> edits = {add_edit(*segment)};
   if (auto added = context_.manifest.commit(edits); !added) {
@@ -91,7 +99,10 @@ Result<std::shared_ptr<MappedSegment>> SegmentFactory::create_active(const Famil
 
 format::AddSegment SegmentFactory::add_edit(const MappedSegment& segment) {
   const auto& header = segment.header();
-  return {.segment = header.segment_id, .family = header.family_id, .uuid = header.segment_uuid, .file_bytes = header.file_bytes};
+  return {.segment = header.segment_id,
+          .family = header.family_id,
+          .uuid = header.segment_uuid,
+          .file_bytes = header.file_bytes};
 }
 
 Result<format::SegmentFooter> SegmentFactory::footer_of(const MappedSegment& segment) const {
@@ -114,7 +125,8 @@ Result<format::SegmentFooter> SegmentFactory::footer_of(const MappedSegment& seg
   return build_footer(segment, std::move(interned));
 }
 
-format::SealSegment SegmentFactory::seal_edit(const MappedSegment& segment, const format::SegmentFooter& footer) {
+format::SealSegment SegmentFactory::seal_edit(const MappedSegment& segment,
+                                              const format::SegmentFooter& footer) {
   return {.segment = segment.id(),
           .row_count = footer.row_count,
           .first_sequence = footer.first_sequence,

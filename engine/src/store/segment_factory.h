@@ -25,9 +25,11 @@ class SegmentFactory {
   /// A mapped, empty segment of about `file_bytes` (at least 16 rows), not yet in the manifest.
   /// When the disk is nearly full, halves the size down to the smallest that is useful.
   /// Errors: kNoSpace, kIo.
-  Result<std::shared_ptr<MappedSegment>> create(const FamilyState& family, std::uint64_t file_bytes, bool prewrite);
+  Result<std::shared_ptr<MappedSegment>> create(const FamilyState& family, std::uint64_t file_bytes,
+                                                bool prewrite);
   /// As `create`, and named in the manifest as active.
-  Result<std::shared_ptr<MappedSegment>> create_active(const FamilyState& family, std::uint64_t file_bytes, bool prewrite);
+  Result<std::shared_ptr<MappedSegment>> create_active(const FamilyState& family, std::uint64_t file_bytes,
+                                                       bool prewrite);
   /// The manifest edit that adds `segment` to its family.
   static format::AddSegment add_edit(const MappedSegment& segment);
   /// Footer of a full or final segment, with the interned entries that its rows use. Errors: kIo.

@@ -12,16 +12,20 @@ namespace {
 
 // Bitmaps are handed out as plain words; an erase clears bits in them while callers may read.
 void clear_bit(FrozenSegment& frozen, std::uint32_t row) {
-  std::atomic_ref<std::uint64_t>(frozen.live[row / 64]).fetch_and(~(std::uint64_t{1} << (row % 64)), std::memory_order_relaxed);
+  std::atomic_ref<std::uint64_t>(frozen.live[row / 64])
+      .fetch_and(~(std::uint64_t{1} << (row % 64)), std::memory_order_relaxed);
 }
 bool test_bit(FrozenSegment& frozen, std::uint32_t row) {
   if (row >= frozen.rows) return false;
-  return (std::atomic_ref<std::uint64_t>(frozen.live[row / 64]).load(std::memory_order_relaxed) >> (row % 64) & 1) != 0;
+  return (std::atomic_ref<std::uint64_t>(frozen.live[row / 64]).load(std::memory_order_relaxed) >>
+              (row % 64) &
+          1) != 0;
 }
 
 }  // namespace
 
-std::shared_ptr<FrozenSegment> freeze_segment(const std::shared_ptr<MappedSegment>& segment, std::uint32_t rows) {
+std::shared_ptr<FrozenSegment> freeze_segment(const std::shared_ptr<MappedSegment>& segment,
+                                              std::uint32_t rows) {
   auto frozen = std::make_shared<FrozenSegment>();
   frozen->segment = segment;
   frozen->rows = rows;
@@ -79,8 +83,8 @@ std::vector<std::shared_ptr<SnapshotState>> SnapshotRegistry::live_snapshots() {
   return live;
 }
 
-void SnapshotRegistry::on_replace(FamilyId family, const Key& key, const std::shared_ptr<MappedSegment>& segment,
-                                  std::uint32_t row) {
+void SnapshotRegistry::on_replace(FamilyId family, const Key& key,
+                                  const std::shared_ptr<MappedSegment>& segment, std::uint32_t row) {
   for (const auto& snapshot : live_snapshots()) {
     if (!snapshot->holds(family, segment->ordinal, row)) continue;
     const std::lock_guard lock(snapshot->mutex);
@@ -88,13 +92,15 @@ void SnapshotRegistry::on_replace(FamilyId family, const Key& key, const std::sh
   }
 }
 
-void SnapshotRegistry::on_erase(FamilyId family, const Key& key, const MappedSegment* segment, std::uint32_t row) {
+void SnapshotRegistry::on_erase(FamilyId family, const Key& key, const MappedSegment* segment,
+                                std::uint32_t row) {
   for (const auto& snapshot : live_snapshots()) {
     const auto view = snapshot->families.find(family);
     if (view == snapshot->families.end()) continue;
     const auto clear = [&](std::uint32_t ordinal, std::uint32_t at) {
       const auto frozen = view->second.by_ordinal.find(ordinal);
-      if (frozen != view->second.by_ordinal.end() && at < frozen->second->rows) clear_bit(*frozen->second, at);
+      if (frozen != view->second.by_ordinal.end() && at < frozen->second->rows)
+        clear_bit(*frozen->second, at);
     };
     if (segment != nullptr) clear(segment->ordinal, row);
     const std::lock_guard lock(snapshot->mutex);

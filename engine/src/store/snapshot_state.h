@@ -27,7 +27,8 @@ struct FrozenSegment {
 };
 
 /// Freezes the live bitmap of the first `rows` rows. Threads: the committer.
-std::shared_ptr<FrozenSegment> freeze_segment(const std::shared_ptr<MappedSegment>& segment, std::uint32_t rows);
+std::shared_ptr<FrozenSegment> freeze_segment(const std::shared_ptr<MappedSegment>& segment,
+                                              std::uint32_t rows);
 /// The public view of a frozen segment; it pins `frozen`.
 SegmentView view_of(const std::shared_ptr<FrozenSegment>& frozen, const FamilyState& family);
 
@@ -62,7 +63,8 @@ class SnapshotRegistry {
   /// True if none is open: the common case, one relaxed load.
   [[nodiscard]] bool empty() const noexcept { return open_.load(std::memory_order_relaxed) == 0; }
   /// Notes that the row at `at` no longer answers for `key`, which lives on elsewhere.
-  void on_replace(FamilyId family, const Key& key, const std::shared_ptr<MappedSegment>& segment, std::uint32_t row);
+  void on_replace(FamilyId family, const Key& key, const std::shared_ptr<MappedSegment>& segment,
+                  std::uint32_t row);
   /// Makes `key` unreadable through every snapshot at once. `at` is its row, if it had one.
   void on_erase(FamilyId family, const Key& key, const MappedSegment* segment, std::uint32_t row);
 

@@ -15,13 +15,18 @@ using engine::EpochDomain;
 
 static_assert(sizeof(EpochDomain::Scope) <= sizeof(void*), "ReadScope keeps an engine scope in place");
 
-ReadScope::ReadScope(engine::StoreImpl& store) noexcept { new (scope_) EpochDomain::Scope(store.context().epochs.enter()); }
+ReadScope::ReadScope(engine::StoreImpl& store) noexcept {
+  new (scope_) EpochDomain::Scope(store.context().epochs.enter());
+}
 ReadScope::~ReadScope() { std::launder(reinterpret_cast<EpochDomain::Scope*>(scope_))->~Scope(); }
 
-PendingPut::PendingPut(std::shared_ptr<engine::StoreImpl> store, std::shared_ptr<engine::PendingWrite> write) noexcept
+PendingPut::PendingPut(std::shared_ptr<engine::StoreImpl> store,
+                       std::shared_ptr<engine::PendingWrite> write) noexcept
     : store_(std::move(store)), write_(std::move(write)) {}
 
-bool PendingPut::ready() const noexcept { return write_->state.load(std::memory_order_acquire) == engine::PendingWrite::kDone; }
+bool PendingPut::ready() const noexcept {
+  return write_->state.load(std::memory_order_acquire) == engine::PendingWrite::kDone;
+}
 
 Result<PutResult> PendingPut::wait() {
   VECTOLITH_TRY(store_->wait(*write_));
@@ -32,12 +37,14 @@ Store::Store(std::shared_ptr<engine::StoreImpl> impl) noexcept : impl_(std::move
 
 Store::~Store() { (void)close(); }
 
-Result<std::unique_ptr<Store>> Store::open_impl(const std::string& path, const Options& options, bool must_create) {
+Result<std::unique_ptr<Store>> Store::open_impl(const std::string& path, const Options& options,
+                                                bool must_create) {
   VECTOLITH_TRY_ASSIGN(auto impl, engine::StoreImpl::open(path, options, must_create));
   auto& context = impl->context();
   std::unique_ptr<Store> store(new Store(std::move(impl)));
   if (options.control && !options.read_only) {
-    VECTOLITH_TRY_ASSIGN(store->control_, engine::start_control_service(*store, *context.environment, *context.directory));
+    VECTOLITH_TRY_ASSIGN(store->control_,
+                         engine::start_control_service(*store, *context.environment, *context.directory));
   }
   return store;
 }
@@ -80,7 +87,11 @@ Result<void> Store::drop_family(std::string_view name) { return impl_->drop_fami
 std::vector<FamilyInfo> Store::families() const {
   std::vector<FamilyInfo> infos;
   for (const auto& family : impl_->context().family_list()) {
-    infos.push_back({.id = family->id, .name = family->name, .kind = family->kind, .spec = family->spec, .rows = family->index->size()});
+    infos.push_back({.id = family->id,
+                     .name = family->name,
+                     .kind = family->kind,
+                     .spec = family->spec,
+                     .rows = family->index->size()});
   }
   return infos;
 }
@@ -112,29 +123,34 @@ Result<void> Store::wait_durable(Ticket ticket) { return impl_->wait_durable(tic
 StoreStats Store::stats() const { return impl_->stats(); }
 const std::string& Store::path() const noexcept { return impl_->context().path; }
 
-Snapshot::Snapshot(std::shared_ptr<engine::SnapshotState> state, std::shared_ptr<engine::StoreImpl> store) noexcept
+Snapshot::Snapshot(std::shared_ptr<engine::SnapshotState> state,
+                   std::shared_ptr<engine::StoreImpl> store) noexcept
     : state_(std::move(state)), store_(std::move(store)) {}
 
 Sequence Snapshot::sequence() const noexcept { return state_->sequence; }
 
 Result<std::vector<SegmentView>> Snapshot::segments(const Family& family) const {
   const auto view = state_->families.find(family.id());
-  if (view == state_->families.end()) return fail(ErrorCode::kWrongFamily, "family '" + family.name() + "' is younger than the snapshot");
+  if (view == state_->families.end())
+    return fail(ErrorCode::kWrongFamily, "family '" + family.name() + "' is younger than the snapshot");
   std::vector<SegmentView> views;
-  for (const auto& [ordinal, frozen] : view->second.by_ordinal) views.push_back(engine::view_of(frozen, *view->second.family));
+  for (const auto& [ordinal, frozen] : view->second.by_ordinal)
+    views.push_back(engine::view_of(frozen, *view->second.family));
   return views;
 }
 
 Result<std::optional<PinnedVector>> Snapshot::get(const Family& family, const Key& key) const {
   const auto found = state_->families.find(family.id());
-  if (found == state_->families.end()) return fail(ErrorCode::kWrongFamily, "family '" + family.name() + "' is younger than the snapshot");
+  if (found == state_->families.end())
+    return fail(ErrorCode::kWrongFamily, "family '" + family.name() + "' is younger than the snapshot");
   auto& context = store_->context();
   const auto& state = *found->second.family;
   const auto scope = context.epochs.enter();
   const engine::ReadPath reads(context, state);
   VECTOLITH_TRY(reads.check());
   std::optional<engine::PinnedLocation> at;
-  if (const auto now = state.find(context.hasher(key), key); now && state_->holds(state.id, now->ordinal, now->row)) {
+  if (const auto now = state.find(context.hasher(key), key);
+      now && state_->holds(state.id, now->ordinal, now->row)) {
     at = engine::PinnedLocation{state.segments.get(now->ordinal)->shared_from_this(), now->row};
   } else {
     at = state_->superseded(state.id, key);

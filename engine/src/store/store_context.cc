@@ -15,7 +15,8 @@ namespace {
 /// Index memory from the environment's pages.
 class EnvironmentPages final : public PageSource {
  public:
-  explicit EnvironmentPages(std::shared_ptr<Environment> environment) : environment_(std::move(environment)) {}
+  explicit EnvironmentPages(std::shared_ptr<Environment> environment)
+      : environment_(std::move(environment)) {}
   void* allocate(std::size_t bytes) override {
     auto pages = environment_->allocate_pages(bytes);
     if (!pages) return nullptr;
@@ -64,7 +65,8 @@ std::uint32_t StoreContext::index_shards() const noexcept {
   return std::min(std::bit_ceil(std::max(environment->cores(), 1U) * 4), Index::kShardsMax);
 }
 
-Result<std::shared_ptr<FamilyState>> StoreContext::make_family(const FamilyEntry& entry, std::uint64_t rows_expected) {
+Result<std::shared_ptr<FamilyState>> StoreContext::make_family(const FamilyEntry& entry,
+                                                               std::uint64_t rows_expected) {
   auto family = std::make_shared<FamilyState>();
   family->epoch_domain = epoch_domain;
   family->id = entry.id;
@@ -72,7 +74,9 @@ Result<std::shared_ptr<FamilyState>> StoreContext::make_family(const FamilyEntry
   family->name = entry.name;
   family->row_bytes = 64;
   if (entry.kind == format::SegmentKind::kVector) {
-    if (!entry.spec) return fail(ErrorCode::kCorruption, "family '" + entry.name + "' has no model spec; run 'vectolith fsck'");
+    if (!entry.spec)
+      return fail(ErrorCode::kCorruption,
+                  "family '" + entry.name + "' has no model spec; run 'vectolith fsck'");
     family->spec = *entry.spec;
     family->fingerprint = format::fingerprint(*entry.spec);
     family->row_bytes = entry.spec->vector_bytes();
@@ -83,7 +87,9 @@ Result<std::shared_ptr<FamilyState>> StoreContext::make_family(const FamilyEntry
                          ? format::vector_geometry(entry.segment_bytes_target, family->row_bytes)
                          : format::record_geometry(entry.segment_bytes_target);
   family->rows_per_segment = shape ? shape->row_capacity : 1;
-  VECTOLITH_TRY_ASSIGN(family->index, Index::create({.shards = index_shards(), .expected_rows = rows_expected}, epochs, *page_source));
+  VECTOLITH_TRY_ASSIGN(
+      family->index,
+      Index::create({.shards = index_shards(), .expected_rows = rows_expected}, epochs, *page_source));
   return family;
 }
 
@@ -96,7 +102,8 @@ std::vector<std::shared_ptr<FamilyState>> StoreContext::family_list() const {
 }
 
 void StoreContext::report(Event::Kind kind, std::string message, std::optional<Error> error) const {
-  if (options.on_event) options.on_event({.kind = kind, .message = std::move(message), .error = std::move(error)});
+  if (options.on_event)
+    options.on_event({.kind = kind, .message = std::move(message), .error = std::move(error)});
 }
 
 void StoreContext::fail_store(const Error& cause) {
@@ -110,7 +117,8 @@ void StoreContext::fail_store(const Error& cause) {
 }
 
 Result<void> StoreContext::check_open() const {
-  if (closed.load(std::memory_order_acquire)) [[unlikely]] return fail(ErrorCode::kClosed, "the store is closed");
+  if (closed.load(std::memory_order_acquire)) [[unlikely]]
+    return fail(ErrorCode::kClosed, "the store is closed");
   return {};
 }
 
@@ -121,9 +129,11 @@ Result<void> StoreContext::check_writable() const {
 }
 
 Result<void> StoreContext::check_not_failed() const {
-  if (!is_read_only()) [[likely]] return {};
+  if (!is_read_only()) [[likely]]
+    return {};
   const std::lock_guard lock(failure_mutex_);
-  return std::unexpected(Error(ErrorCode::kReadOnly, "the store is read-only since: " + failure_->to_string()));
+  return std::unexpected(
+      Error(ErrorCode::kReadOnly, "the store is read-only since: " + failure_->to_string()));
 }
 
 }  // namespace vectolith::engine

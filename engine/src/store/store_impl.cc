@@ -26,7 +26,9 @@ Result<std::shared_ptr<Environment>> environment_for(const Options& options) {
 }
 
 Result<void> check_options(const Options& options) {
-  const auto outside = [](std::uint64_t bytes) { return bytes < format::kSegmentFileBytesMin || bytes > (256ULL << 20); };
+  const auto outside = [](std::uint64_t bytes) {
+    return bytes < format::kSegmentFileBytesMin || bytes > (256ULL << 20);
+  };
   if (outside(options.segment_bytes_target)) {
     return fail(ErrorCode::kInvalidArgument, "segment_bytes_target must lie between 64 KiB and 256 MiB");
   }
@@ -38,7 +40,8 @@ Result<void> check_options(const Options& options) {
 
 }  // namespace
 
-StoreImpl::StoreImpl(const std::string& path, const Options& options, std::shared_ptr<Environment> environment)
+StoreImpl::StoreImpl(const std::string& path, const Options& options,
+                     std::shared_ptr<Environment> environment)
     : context_(options, path, std::move(environment)),
       factory_(context_),
       committer_(context_, factory_),
@@ -46,7 +49,8 @@ StoreImpl::StoreImpl(const std::string& path, const Options& options, std::share
 
 StoreImpl::~StoreImpl() { (void)close(); }
 
-Result<std::shared_ptr<StoreImpl>> StoreImpl::open(const std::string& path, const Options& options, bool must_create) {
+Result<std::shared_ptr<StoreImpl>> StoreImpl::open(const std::string& path, const Options& options,
+                                                   bool must_create) {
   VECTOLITH_TRY(check_options(options));
   VECTOLITH_TRY_ASSIGN(auto environment, environment_for(options));
   std::shared_ptr<StoreImpl> store(new StoreImpl(path, options, std::move(environment)));
@@ -67,22 +71,26 @@ Result<void> StoreImpl::start(bool must_create) {
   VECTOLITH_TRY_ASSIGN(context_.directory, environment.open_directory(context_.path, may_create));
   VECTOLITH_TRY_ASSIGN(const auto names, context_.directory->list());
   const bool exists = std::ranges::find(names, format::kSuperblockName) != names.end();
-  if (exists && must_create) return std::unexpected(Error(ErrorCode::kExists, "there is a store already").with_file(context_.path));
+  if (exists && must_create)
+    return std::unexpected(Error(ErrorCode::kExists, "there is a store already").with_file(context_.path));
   if (!exists) {
     // A creation that a crash cut short left files of ours, but no superblock: it is begun anew.
-    const bool only_ours = std::ranges::all_of(names, [](const std::string& name) { return format::parse_name(name).has_value(); });
+    const bool only_ours = std::ranges::all_of(
+        names, [](const std::string& name) { return format::parse_name(name).has_value(); });
     if (!may_create || !only_ours) {
-      return std::unexpected(Error(ErrorCode::kNotAStore, may_create ? "the directory is not empty and holds no store"
-                                                                     : "the directory holds no vectolith store")
-                                 .with_file(context_.path));
+      return std::unexpected(
+          Error(ErrorCode::kNotAStore, may_create ? "the directory is not empty and holds no store"
+                                                  : "the directory holds no vectolith store")
+              .with_file(context_.path));
     }
   }
   if (!context_.options.read_only) VECTOLITH_TRY(lock_store());
   if (!exists) VECTOLITH_TRY(create_files());
   VECTOLITH_TRY(read_superblock());
 
-  VECTOLITH_TRY_ASSIGN(auto log, ManifestLog::open(environment, *context_.directory, context_.store_uuid,
-                                                   context_.options.read_only, context_.options.lock_timeout));
+  VECTOLITH_TRY_ASSIGN(auto log,
+                       ManifestLog::open(environment, *context_.directory, context_.store_uuid,
+                                         context_.options.read_only, context_.options.lock_timeout));
   ManifestLog& manifest = *log;
   context_.manifest.set(std::move(log));
   context_.manifest.refresh_version();
@@ -92,12 +100,13 @@ Result<void> StoreImpl::start(bool must_create) {
   context_.manifest.refresh_version();
   if (!was_clean && context_.counters.recovered_rows.load() > 0) {
     context_.report(Event::Kind::kRecovered, "the store was not closed cleanly; " +
-                                                 std::to_string(context_.counters.recovered_rows.load()) + " rows of unsealed segments were recovered");
+                                                 std::to_string(context_.counters.recovered_rows.load()) +
+                                                 " rows of unsealed segments were recovered");
   }
   if (!context_.options.read_only) {
     for (auto& job : recovered.seal_jobs) committer_.queue_seal(std::move(job));
-    VECTOLITH_TRY(committer_.start(recovered.next_sequence, recovered.reserved_until, std::move(recovered.journal),
-                                   recovered.next_journal_id, [this] {
+    VECTOLITH_TRY(committer_.start(recovered.next_sequence, recovered.reserved_until,
+                                   std::move(recovered.journal), recovered.next_journal_id, [this] {
                                      if (maintainer_ != nullptr) maintainer_->notify();
                                    }));
     flusher_ = environment.start_worker("vl-flush", [this]() -> std::chrono::nanoseconds {
@@ -110,10 +119,12 @@ Result<void> StoreImpl::start(bool must_create) {
 }
 
 Result<void> StoreImpl::lock_store() {
-  VECTOLITH_TRY_ASSIGN(context_.lock_file, context_.directory->open(format::kLockName, OpenMode::kOpenOrCreate));
+  VECTOLITH_TRY_ASSIGN(context_.lock_file,
+                       context_.directory->open(format::kLockName, OpenMode::kOpenOrCreate));
   VECTOLITH_TRY_ASSIGN(const bool locked, context_.lock_file->try_lock(LockMode::kExclusive));
   if (!locked) {
-    return std::unexpected(Error(ErrorCode::kLocked, "another process has the store open").with_file(context_.lock_file->path()));
+    return std::unexpected(Error(ErrorCode::kLocked, "another process has the store open")
+                               .with_file(context_.lock_file->path()));
   }
   return {};
 }
@@ -140,18 +151,22 @@ Result<void> StoreImpl::create_files() {
 }
 
 Result<void> StoreImpl::read_superblock() {
-  VECTOLITH_TRY_ASSIGN(const auto file, context_.directory->open(format::kSuperblockName, OpenMode::kReadOnly));
+  VECTOLITH_TRY_ASSIGN(const auto file,
+                       context_.directory->open(format::kSuperblockName, OpenMode::kReadOnly));
   std::vector<std::byte> bytes(format::kSuperblockFileBytes);
   VECTOLITH_TRY_ASSIGN(const auto length, file->read_at(0, bytes));
   bytes.resize(length);
   auto superblock = format::decode_superblock(bytes);
   if (!superblock) return std::unexpected(std::move(superblock).error().with_file(file->path()));
-  VECTOLITH_TRY_ASSIGN(const auto access,
-                       format::check_features(superblock->version_major,
-                                              {superblock->compat, superblock->ro_compat, superblock->incompat}, "store"));
+  VECTOLITH_TRY_ASSIGN(
+      const auto access,
+      format::check_features(superblock->version_major,
+                             {superblock->compat, superblock->ro_compat, superblock->incompat}, "store"));
   if (access == format::Access::kReadOnly && !context_.options.read_only) {
-    return std::unexpected(Error(ErrorCode::kUnsupported, "the store uses a feature that this version can only read; open it read-only")
-                               .with_file(file->path()));
+    return std::unexpected(
+        Error(ErrorCode::kUnsupported,
+              "the store uses a feature that this version can only read; open it read-only")
+            .with_file(file->path()));
   }
   context_.store_uuid = superblock->store_uuid;
   return {};
@@ -201,7 +216,8 @@ Result<void> StoreImpl::suspend() {
   for (const auto& family : context_.family_list()) {
     if (family->prepared != nullptr) factory_.remove_file(*family->prepared);
     // The preallocated rest is given back; the next writer allocates it again.
-    if (family->active != nullptr) VECTOLITH_TRY(release_unused_tail(*family->active, family->active->rows()));
+    if (family->active != nullptr)
+      VECTOLITH_TRY(release_unused_tail(*family->active, family->active->rows()));
   }
   return {};
 }

@@ -22,7 +22,8 @@ namespace vectolith::engine {
 /// an error and not a dangling pointer.
 class StoreImpl : public std::enable_shared_from_this<StoreImpl> {
  public:
-  static Result<std::shared_ptr<StoreImpl>> open(const std::string& path, const Options& options, bool must_create);
+  static Result<std::shared_ptr<StoreImpl>> open(const std::string& path, const Options& options,
+                                                 bool must_create);
   ~StoreImpl();
   Result<void> close();
 
@@ -30,10 +31,12 @@ class StoreImpl : public std::enable_shared_from_this<StoreImpl> {
   [[nodiscard]] Committer& committer() noexcept { return committer_; }
 
   /// A family by name, created when missing and `create` is given. Errors: as Store::family.
-  Result<std::shared_ptr<FamilyState>> family(std::string_view name, format::SegmentKind kind, const ModelSpec* spec,
-                                              const FamilyOptions& options, bool create);
+  Result<std::shared_ptr<FamilyState>> family(std::string_view name, format::SegmentKind kind,
+                                              const ModelSpec* spec, const FamilyOptions& options,
+                                              bool create);
   Result<void> drop_family(std::string_view name);
-  Result<std::uint32_t> intern(format::InternedEntry::Table table, std::string_view name, std::uint32_t version);
+  Result<std::uint32_t> intern(format::InternedEntry::Table table, std::string_view name,
+                               std::uint32_t version);
   Result<std::shared_ptr<SnapshotState>> snapshot();
   /// Every interned entry.
   [[nodiscard]] std::vector<format::InternedEntry> interned() const;
@@ -55,8 +58,8 @@ class StoreImpl : public std::enable_shared_from_this<StoreImpl> {
   Result<void> read_superblock();
   Result<void> lock_store();
   Result<void> start(bool must_create);
-  Result<std::shared_ptr<FamilyState>> create_family(std::string_view name, format::SegmentKind kind, const ModelSpec* spec,
-                                                     const FamilyOptions& options);
+  Result<std::shared_ptr<FamilyState>> create_family(std::string_view name, format::SegmentKind kind,
+                                                     const ModelSpec* spec, const FamilyOptions& options);
   Result<void> suspend();
   void add_family_stats(StoreStats& stats, const FamilyState& family);
   void add_disk_stats(StoreStats& stats);

@@ -15,23 +15,28 @@ Result<void> check_family_name(std::string_view name) {
   if (name.empty() || name.size() > format::kFamilyNameBytesMax) {
     return fail(ErrorCode::kInvalidArgument, "a family's name has 1 to 255 bytes");
   }
-  const bool printable = std::ranges::all_of(name, [](char c) { return static_cast<unsigned char>(c) >= 0x20 && c != '/' && c != 0x7F; });
-  if (!printable) return fail(ErrorCode::kInvalidArgument, "a family's name has no '/' and no control characters");
+  const bool printable = std::ranges::all_of(
+      name, [](char c) { return static_cast<unsigned char>(c) >= 0x20 && c != '/' && c != 0x7F; });
+  if (!printable)
+    return fail(ErrorCode::kInvalidArgument, "a family's name has no '/' and no control characters");
   return {};
 }
 
 Result<void> check_same(const FamilyState& family, format::SegmentKind kind, const ModelSpec* spec) {
   if (family.kind != kind) {
-    return fail(ErrorCode::kWrongFamily, "family '" + family.name + "' holds " + (family.holds_records() ? "records" : "vectors"));
+    return fail(ErrorCode::kWrongFamily,
+                "family '" + family.name + "' holds " + (family.holds_records() ? "records" : "vectors"));
   }
   if (spec == nullptr || *spec == family.spec) return {};
-  return fail(ErrorCode::kSpecMismatch, "family '" + family.name + "' has another model spec: " + format::difference(*spec, family.spec));
+  return fail(ErrorCode::kSpecMismatch, "family '" + family.name + "' has another model spec: " +
+                                            format::difference(*spec, family.spec));
 }
 
 }  // namespace
 
-Result<std::shared_ptr<FamilyState>> StoreImpl::family(std::string_view name, format::SegmentKind kind, const ModelSpec* spec,
-                                                       const FamilyOptions& options, bool create) {
+Result<std::shared_ptr<FamilyState>> StoreImpl::family(std::string_view name, format::SegmentKind kind,
+                                                       const ModelSpec* spec, const FamilyOptions& options,
+                                                       bool create) {
   VECTOLITH_TRY(context_.check_open());
   const std::lock_guard structure(structure_mutex_);
   for (const auto& family : context_.family_list()) {
@@ -46,18 +51,25 @@ Result<std::shared_ptr<FamilyState>> StoreImpl::family(std::string_view name, fo
 }
 
 Result<std::shared_ptr<FamilyState>> StoreImpl::create_family(std::string_view name, format::SegmentKind kind,
-                                                              const ModelSpec* spec, const FamilyOptions& options) {
+                                                              const ModelSpec* spec,
+                                                              const FamilyOptions& options) {
   VECTOLITH_TRY(context_.check_writable());
   format::CreateFamily edit;
   edit.family = context_.manifest.read([](const ManifestState& state) { return state.next_ids().family; });
   edit.kind = kind;
   edit.name = name;
   if (spec != nullptr) edit.spec = format::encode_model_spec(*spec);
-  edit.segment_bytes_target = options.segment_bytes_target != 0 ? options.segment_bytes_target : context_.options.segment_bytes_target;
-  if (edit.segment_bytes_target < format::kSegmentFileBytesMin || edit.segment_bytes_target > (256ULL << 20)) {
+  edit.segment_bytes_target = options.segment_bytes_target != 0 ? options.segment_bytes_target
+                                                                : context_.options.segment_bytes_target;
+  if (edit.segment_bytes_target < format::kSegmentFileBytesMin ||
+      edit.segment_bytes_target > (256ULL << 20)) {
     return fail(ErrorCode::kInvalidArgument, "segment_bytes_target must lie between 64 KiB and 256 MiB");
   }
-  FamilyEntry entry{.id = edit.family, .kind = kind, .name = edit.name, .spec = std::nullopt, .segment_bytes_target = edit.segment_bytes_target};
+  FamilyEntry entry{.id = edit.family,
+                    .kind = kind,
+                    .name = edit.name,
+                    .spec = std::nullopt,
+                    .segment_bytes_target = edit.segment_bytes_target};
   if (spec != nullptr) entry.spec = *spec;
   VECTOLITH_TRY_ASSIGN(auto family, context_.make_family(entry, 0));
   const std::array<format::Edit, 1> edits = {std::move(edit)};
@@ -72,7 +84,8 @@ Result<void> StoreImpl::drop_family(std::string_view name) {
   const std::lock_guard structure(structure_mutex_);
   const auto families = context_.family_list();
   const auto found = std::ranges::find_if(families, [&](const auto& family) { return family->name == name; });
-  if (found == families.end()) return fail(ErrorCode::kNotFound, "there is no family '" + std::string(name) + "'");
+  if (found == families.end())
+    return fail(ErrorCode::kNotFound, "there is no family '" + std::string(name) + "'");
   const auto& family = *found;
   family->dropped.store(true);
   const Committer::Lock commit(committer_);
@@ -101,9 +114,11 @@ Result<void> StoreImpl::drop_family(std::string_view name) {
   return {};
 }
 
-Result<std::uint32_t> StoreImpl::intern(format::InternedEntry::Table table, std::string_view name, std::uint32_t version) {
+Result<std::uint32_t> StoreImpl::intern(format::InternedEntry::Table table, std::string_view name,
+                                        std::uint32_t version) {
   VECTOLITH_TRY(context_.check_open());
-  if (name.size() > format::kFamilyNameBytesMax) return fail(ErrorCode::kInvalidArgument, "an interned name has at most 255 bytes");
+  if (name.size() > format::kFamilyNameBytesMax)
+    return fail(ErrorCode::kInvalidArgument, "an interned name has at most 255 bytes");
   if (name.empty()) return 0U;
   const std::lock_guard structure(structure_mutex_);
   std::uint32_t highest = 0;
@@ -119,7 +134,8 @@ Result<std::uint32_t> StoreImpl::intern(format::InternedEntry::Table table, std:
   VECTOLITH_TRY(context_.check_writable());
   const std::uint32_t limit = table == format::InternedEntry::Table::kBuild ? 0xFFFFU : 0xFFFF'FFFFU;
   if (highest == limit) return fail(ErrorCode::kLimit, "no interned id is left in this table");
-  const std::array<format::Edit, 1> edits = {format::DefineInterned{{table, highest + 1, version, std::string(name)}}};
+  const std::array<format::Edit, 1> edits = {
+      format::DefineInterned{{table, highest + 1, version, std::string(name)}}};
   VECTOLITH_TRY(context_.manifest.commit(edits));
   return highest + 1;
 }
@@ -133,7 +149,8 @@ Result<std::shared_ptr<SnapshotState>> StoreImpl::snapshot() {
     auto& view = state->families[family->id];
     view.family = family;
     for (const auto& segment : family->by_ordinal) {
-      if (segment->rows() > 0) view.by_ordinal.emplace(segment->ordinal, freeze_segment(segment, segment->rows()));
+      if (segment->rows() > 0)
+        view.by_ordinal.emplace(segment->ordinal, freeze_segment(segment, segment->rows()));
     }
   }
   context_.snapshots.add(state);
@@ -145,7 +162,8 @@ std::vector<format::InternedEntry> StoreImpl::interned() const {
   return context_.manifest.read([](const ManifestState& state) { return state.interned(); });
 }
 
-Result<std::map<SegmentId, std::shared_ptr<MappedSegment>>> StoreImpl::segments_by_id(const FamilyState& family) {
+Result<std::map<SegmentId, std::shared_ptr<MappedSegment>>> StoreImpl::segments_by_id(
+    const FamilyState& family) {
   VECTOLITH_TRY(context_.check_open());
   if (family.dropped.load()) return fail(ErrorCode::kWrongFamily, "family '" + family.name + "' was dropped");
   std::map<SegmentId, std::shared_ptr<MappedSegment>> by_id;

@@ -82,8 +82,8 @@ bool all_zero(std::span<const std::byte> vector) {
 }
 
 template <class Element, class Widen>
-std::optional<Rejection> validate_floats(std::span<const std::byte> vector, const ModelSpec& spec, bool& is_unit,
-                                         const Widen& widen) {
+std::optional<Rejection> validate_floats(std::span<const std::byte> vector, const ModelSpec& spec,
+                                         bool& is_unit, const Widen& widen) {
   const double squares = sum_of_squares<Element>(vector, widen);
   if (!std::isfinite(squares) && !all_finite<Element>(vector, widen)) {
     return Rejection{RejectReason::kNotFinite, "the vector holds a NaN or an infinity"};
@@ -99,7 +99,8 @@ std::optional<Rejection> validate_floats(std::span<const std::byte> vector, cons
   }
   is_unit = std::abs(squares - 1) <= kUnitNormTolerance;
   if (spec.unit_norm && !is_unit) {
-    return Rejection{RejectReason::kNotUnitNorm, "the family is of unit norm, the vector's norm is " + std::to_string(std::sqrt(squares))};
+    return Rejection{RejectReason::kNotUnitNorm, "the family is of unit norm, the vector's norm is " +
+                                                     std::to_string(std::sqrt(squares))};
   }
   return std::nullopt;
 }
@@ -109,9 +110,10 @@ std::optional<Rejection> validate_floats(std::span<const std::byte> vector, cons
 std::optional<Rejection> validate(std::span<const std::byte> vector, const ModelSpec& spec, bool& is_unit) {
   is_unit = false;
   if (vector.size() != spec.vector_bytes()) {
-    return Rejection{RejectReason::kLength, "the vector has " + std::to_string(vector.size()) + " bytes, the family's have " +
-                                                std::to_string(spec.vector_bytes()) + " (" + std::to_string(spec.dim) + " x " +
-                                                std::string(to_string(spec.dtype)) + ")"};
+    return Rejection{RejectReason::kLength,
+                     "the vector has " + std::to_string(vector.size()) + " bytes, the family's have " +
+                         std::to_string(spec.vector_bytes()) + " (" + std::to_string(spec.dim) + " x " +
+                         std::string(to_string(spec.dtype)) + ")"};
   }
   switch (spec.dtype) {
     case Dtype::kF32: return validate_floats<float>(vector, spec, is_unit, [](float value) { return value; });

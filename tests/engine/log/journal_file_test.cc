@@ -22,7 +22,8 @@ class JournalTest : public ::testing::Test {
     journal_ = *JournalFile::create(*disk_, header);
   }
   void append(std::uint64_t number) {
-    auto row = format::JournalRow::erase({Digest::from_number(number), {}, {}}, FamilyId(1), Sequence(number), {});
+    auto row =
+        format::JournalRow::erase({Digest::from_number(number), {}, {}}, FamilyId(1), Sequence(number), {});
     const auto offset = journal_->place(row);
     ASSERT_TRUE(journal_->file().write_at(offset, std::as_bytes(std::span(&row, 1))).has_value());
   }
@@ -66,7 +67,8 @@ TEST_F(JournalTest, RefusesAHeaderWithAFlippedBit) {
   auto bytes = testing::read_file(path);
   bytes[40] ^= std::byte{1};
   testing::write_file(path, bytes);
-  EXPECT_EQ(JournalFile::open(*disk_, JournalId(1), OpenMode::kReadOnly).error().code(), ErrorCode::kCorruption);
+  EXPECT_EQ(JournalFile::open(*disk_, JournalId(1), OpenMode::kReadOnly).error().code(),
+            ErrorCode::kCorruption);
 }
 
 }  // namespace

@@ -2,11 +2,11 @@
 /// The recovery table, entry by entry, against the one of docs/durability.md.
 #include "segment/recovery_table.h"
 
-#include <gtest/gtest.h>
-
 #include <fstream>
 #include <sstream>
 #include <string>
+
+#include <gtest/gtest.h>
 
 namespace vectolith::engine {
 namespace {
@@ -40,7 +40,8 @@ TEST(RecoveryTable, AboveTheWatermarkKeepsOnlyWholeRowsOfWholeBatches) {
   for (const auto payload : kPayloads) {
     for (const auto batch : kBatches) {
       for (const auto state : kStates) {
-        const bool whole = state == RowState::kValid && payload == PayloadState::kHolds && batch != BatchState::kBroken;
+        const bool whole =
+            state == RowState::kValid && payload == PayloadState::kHolds && batch != BatchState::kBroken;
         EXPECT_EQ(decide(state, false, payload, batch) == RowVerdict::kKeep, whole);
         const bool untouched = state == RowState::kZero || state == RowState::kStale;
         EXPECT_EQ(decide(state, false, payload, batch) == RowVerdict::kNeverWritten, untouched);

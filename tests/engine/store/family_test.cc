@@ -1,7 +1,5 @@
 /// @file
 /// Promises of Family: puts, batches, erases, reads in every form, validation, threads.
-#include <vectolith/store.h>
-
 #include <atomic>
 #include <barrier>
 #include <cmath>
@@ -10,9 +8,9 @@
 #include <thread>
 
 #include <vectolith/format/file_name.h>
+#include <vectolith/store.h>
 
 #include "store_fixture.h"
-
 
 namespace vectolith::testing {
 namespace {
@@ -67,7 +65,9 @@ TEST_F(Put, RejectsWhatIsNoVectorOfTheFamilyAndCountsWhy) {
   open();
   auto f = family();
   auto vector = vector_of(1);
-  const auto code = [&](const std::vector<float>& v) { return f.put(key_of(1), std::span<const float>(v)).error().code(); };
+  const auto code = [&](const std::vector<float>& v) {
+    return f.put(key_of(1), std::span<const float>(v)).error().code();
+  };
   EXPECT_EQ(code(vector_of(1, 0, kDim - 1)), ErrorCode::kRejected);
   vector[5] = std::numeric_limits<float>::quiet_NaN();
   EXPECT_EQ(code(vector), ErrorCode::kRejected);
@@ -76,9 +76,12 @@ TEST_F(Put, RejectsWhatIsNoVectorOfTheFamilyAndCountsWhy) {
   EXPECT_EQ(code(std::vector<float>(kDim)), ErrorCode::kRejected);
   EXPECT_EQ(code(std::vector<float>(kDim, -0.0F)), ErrorCode::kRejected);
   f.set_validator([](std::span<const std::byte>) { return std::optional<std::string>("no luck"); });
-  EXPECT_NE(f.put(key_of(1), std::span<const float>(vector_of(1))).error().message().find("no luck"), std::string::npos);
-  f.set_validator([](std::span<const std::byte>) -> std::optional<std::string> { throw std::runtime_error("boom"); });
-  EXPECT_NE(f.put(key_of(1), std::span<const float>(vector_of(1))).error().message().find("boom"), std::string::npos);
+  EXPECT_NE(f.put(key_of(1), std::span<const float>(vector_of(1))).error().message().find("no luck"),
+            std::string::npos);
+  f.set_validator(
+      [](std::span<const std::byte>) -> std::optional<std::string> { throw std::runtime_error("boom"); });
+  EXPECT_NE(f.put(key_of(1), std::span<const float>(vector_of(1))).error().message().find("boom"),
+            std::string::npos);
   const auto stats = store_->stats();
   const auto rejected = [&](RejectReason reason) { return stats.rejected[static_cast<std::size_t>(reason)]; };
   EXPECT_EQ(rejected(RejectReason::kLength), 1U);
@@ -128,7 +131,8 @@ using Batch = StoreTest;
 
 std::vector<BatchRow> rows_of(const std::vector<std::vector<float>>& vectors, std::uint64_t first) {
   std::vector<BatchRow> rows;
-  for (std::size_t i = 0; i < vectors.size(); ++i) rows.push_back({key_of(first + i), std::as_bytes(std::span(vectors[i]))});
+  for (std::size_t i = 0; i < vectors.size(); ++i)
+    rows.push_back({key_of(first + i), std::as_bytes(std::span(vectors[i]))});
   return rows;
 }
 
@@ -161,7 +165,8 @@ TEST_F(Batch, RefusesAKeyThatOccursTwice) {
   open();
   auto f = family();
   const auto a = vector_of(1);
-  const std::vector<BatchRow> rows = {{key_of(1), std::as_bytes(std::span(a))}, {key_of(1), std::as_bytes(std::span(a))}};
+  const std::vector<BatchRow> rows = {{key_of(1), std::as_bytes(std::span(a))},
+                                      {key_of(1), std::as_bytes(std::span(a))}};
   EXPECT_EQ(f.put_batch(rows).error().code(), ErrorCode::kInvalidArgument);
 }
 
@@ -248,7 +253,8 @@ TEST_F(Get, InAScopeCopiedAndInGroupsAgree) {
     const auto bytes = std::as_bytes(std::span(expected));
     EXPECT_TRUE(same_bytes(**view, expected));
     EXPECT_TRUE(same_bytes(answers[i].view, expected));
-    EXPECT_TRUE(std::equal(bytes.begin(), bytes.end(), matrix.begin() + static_cast<std::ptrdiff_t>(i * kDim * 4)));
+    EXPECT_TRUE(
+        std::equal(bytes.begin(), bytes.end(), matrix.begin() + static_cast<std::ptrdiff_t>(i * kDim * 4)));
     EXPECT_TRUE(std::equal(bytes.begin(), bytes.end(), copy.begin()));
   }
 }
@@ -269,7 +275,8 @@ TEST_F(Get, WaitDurableCoversTheTicketAndAllBefore) {
   put(f, 1);
   const auto ticket = f.put(key_of(2), std::span<const float>(vector_of(2)))->ticket;
   ASSERT_TRUE(store_->wait_durable(ticket).has_value());
-  for (std::uint64_t i : {1, 2}) EXPECT_TRUE(f.get(key_of(i), {.min_durability = Durability::kDurable})->has_value());
+  for (std::uint64_t i : {1, 2})
+    EXPECT_TRUE(f.get(key_of(i), {.min_durability = Durability::kDurable})->has_value());
   const auto syncs = store_->stats().data_syncs;
   ASSERT_TRUE(store_->wait_durable(ticket).has_value());
   EXPECT_EQ(store_->stats().data_syncs, syncs) << "what is durable needs no barrier again";
@@ -349,9 +356,9 @@ TEST_F(Scan, ForEachVisitsEveryLiveRowOnce) {
   for (std::uint64_t i = 0; i < 100; i += 2) put(f, i, 1, {.replace = true});
   std::map<Key, int> seen;
   ASSERT_TRUE(f.for_each([&](const VectorView& view) {
-    ++seen[view.key()];
-    return true;
-  }).has_value());
+                 ++seen[view.key()];
+                 return true;
+               }).has_value());
   EXPECT_EQ(seen.size(), 100U);
   for (const auto& [key, times] : seen) EXPECT_EQ(times, 1);
 }
@@ -377,7 +384,9 @@ TEST_F(Threads, WriteReadReplaceAndEraseSideBySideWithoutLosingARow) {
         const auto vector = vector_of(number);
         if (!f.put(key_of(number), std::span<const float>(vector), {.durability = level})) ++wrong;
         const auto newer = vector_of(number, 1);
-        if (i % 3 == 0 && !f.put(key_of(number), std::span<const float>(newer), {.durability = level, .replace = true})) ++wrong;
+        if (i % 3 == 0 &&
+            !f.put(key_of(number), std::span<const float>(newer), {.durability = level, .replace = true}))
+          ++wrong;
         if (i % 5 == 0 && !f.erase(key_of(number)).value_or(EraseResult{}).existed) ++wrong;
       }
     });

@@ -1,8 +1,8 @@
 /// @file
 /// Promises of RecordFamily: variable-length records with the keys and levels of vectors.
-#include <vectolith/store.h>
-
 #include <map>
+
+#include <vectolith/store.h>
 
 #include "store_fixture.h"
 
@@ -12,7 +12,8 @@ namespace {
 std::string text_of(std::uint64_t number, std::uint64_t version = 0) {
   std::string text = "record " + std::to_string(number) + "/" + std::to_string(version) + ": ";
   // Some compress, some don't; lengths cross the 64-byte units.
-  for (std::uint64_t i = 0; i < number * 13 % 700; ++i) text += number % 2 == 0 ? 'a' : static_cast<char>('!' + (i * i * 31 + number) % 90);
+  for (std::uint64_t i = 0; i < number * 13 % 700; ++i)
+    text += number % 2 == 0 ? 'a' : static_cast<char>('!' + (i * i * 31 + number) % 90);
   return text;
 }
 
@@ -24,7 +25,8 @@ class Records : public StoreTest {
     ASSERT_TRUE(got.has_value()) << got.error().to_string();
     ASSERT_TRUE(got->has_value()) << number;
     const auto& payload = (*got)->payload;
-    EXPECT_EQ(std::string(reinterpret_cast<const char*>(payload.data()), payload.size()), text_of(number, version));
+    EXPECT_EQ(std::string(reinterpret_cast<const char*>(payload.data()), payload.size()),
+              text_of(number, version));
   }
 };
 
@@ -34,7 +36,8 @@ TEST_F(Records, SurviveReplaceEraseCloseAndOpen) {
   open(small);
   auto r = records();
   for (std::uint64_t i = 0; i < 4'000; ++i) ASSERT_TRUE(r.put(key_of(i), text_of(i)).has_value()) << i;
-  for (std::uint64_t i = 0; i < 4'000; i += 3) ASSERT_TRUE(r.put(key_of(i), text_of(i, 1), {.replace = true})->stored);
+  for (std::uint64_t i = 0; i < 4'000; i += 3)
+    ASSERT_TRUE(r.put(key_of(i), text_of(i, 1), {.replace = true})->stored);
   for (std::uint64_t i = 0; i < 4'000; i += 7) ASSERT_TRUE(r.erase(key_of(i))->existed);
   EXPECT_FALSE(r.put(key_of(1), "other")->stored);
   const auto check = [&] {
@@ -47,10 +50,12 @@ TEST_F(Records, SurviveReplaceEraseCloseAndOpen) {
       }
     }
     std::map<Key, int> seen;
-    EXPECT_TRUE(family.for_each([&](const Record& record) {
-      ++seen[record.key];
-      return true;
-    }).has_value());
+    EXPECT_TRUE(family
+                    .for_each([&](const Record& record) {
+                      ++seen[record.key];
+                      return true;
+                    })
+                    .has_value());
     EXPECT_EQ(seen.size(), family.size());
   };
   check();

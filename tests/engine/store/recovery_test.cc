@@ -2,14 +2,13 @@
 /// Promises of recovery: what was acknowledged is there after a kill, a power cut, or a crash in recovery.
 ///
 /// A copy of the directory's files taken while the store is open is what a kill -9 leaves behind.
-#include <vectolith/store.h>
-#include <vectolith/verify.h>
-
 #include <cerrno>
 #include <filesystem>
 #include <random>
 
 #include <vectolith/format/file_name.h>
+#include <vectolith/store.h>
+#include <vectolith/verify.h>
 
 #include "store_fixture.h"
 #include "support/fault_environment.h"
@@ -25,7 +24,8 @@ class Kill : public StoreTest {
     TempDirectory left;
     copy_files(directory_.path(), left.path());
     store_.reset();
-    for (const auto& entry : std::filesystem::directory_iterator(directory_.path())) std::filesystem::remove(entry.path());
+    for (const auto& entry : std::filesystem::directory_iterator(directory_.path()))
+      std::filesystem::remove(entry.path());
     copy_files(left.path(), directory_.path());
     open(with);
   }
@@ -33,7 +33,8 @@ class Kill : public StoreTest {
     const auto report = fsck(directory_.path());
     ASSERT_TRUE(report.has_value()) << report.error().to_string();
     for (const auto& finding : report->findings) {
-      EXPECT_NE(finding.severity, Finding::Severity::kDamage) << finding.file << "@" << finding.offset << ": " << finding.what;
+      EXPECT_NE(finding.severity, Finding::Severity::kDamage)
+          << finding.file << "@" << finding.offset << ": " << finding.what;
     }
   }
 };
@@ -45,8 +46,10 @@ TEST_F(Kill, LosesNothingThatWasAcknowledgedAndFsckStaysClean) {
   auto f = family();
   std::uint64_t next = 0;
   for (int round = 0; round < 8; ++round) {
-    for (int i = 0; i < 300; ++i, ++next) put(f, next, 0, {.durability = next % 50 == 0 ? Durability::kDurable : Durability::kBuffered});
-    for (std::uint64_t i = 0; i < next; i += 11) put(f, i, static_cast<std::uint64_t>(round) + 1, {.replace = true});
+    for (int i = 0; i < 300; ++i, ++next)
+      put(f, next, 0, {.durability = next % 50 == 0 ? Durability::kDurable : Durability::kBuffered});
+    for (std::uint64_t i = 0; i < next; i += 11)
+      put(f, i, static_cast<std::uint64_t>(round) + 1, {.replace = true});
     for (std::uint64_t i = 5; i < next; i += 11) (void)f.erase(key_of(i));
     kill_and_open(small);
     f = family();
@@ -69,7 +72,8 @@ TEST_F(Kill, KeepsOrDropsABatchAsAWhole) {
   std::vector<std::vector<float>> vectors;
   for (std::uint64_t i = 0; i < 20; ++i) vectors.push_back(vector_of(100 + i));
   std::vector<BatchRow> rows;
-  for (std::size_t i = 0; i < vectors.size(); ++i) rows.push_back({key_of(100 + i), std::as_bytes(std::span(vectors[i]))});
+  for (std::size_t i = 0; i < vectors.size(); ++i)
+    rows.push_back({key_of(100 + i), std::as_bytes(std::span(vectors[i]))});
   ASSERT_TRUE(f.put_batch(rows).has_value());
   const auto views = *f.segments();
   const auto segment = views.front();
@@ -113,7 +117,8 @@ TEST_F(Kill, ReportsDamageBelowTheWatermarkAndQuarantinesThatRowAlone) {
   const auto family = *(*reopened)->family("f");
   EXPECT_EQ(family.size(), 108U);
   EXPECT_EQ((*reopened)->stats().damaged_rows, 1U);
-  const bool told = std::ranges::any_of(events_, [](const Event& event) { return event.kind == Event::Kind::kCorruption; });
+  const bool told =
+      std::ranges::any_of(events_, [](const Event& event) { return event.kind == Event::Kind::kCorruption; });
   EXPECT_TRUE(told);
   for (std::uint64_t i = 0; i < 110; ++i) {
     if (i == 40 || i == 105) continue;
@@ -159,7 +164,8 @@ TEST_F(Kill, RefusesAManifestOlderThanWhatTheFilesName) {
   put(second, 1, 0, {.durability = Durability::kDurable});
   (void)f.erase(key_of(1));
   close();
-  for (const char* name : {"MANIFEST-0", "MANIFEST-1"}) write_file(directory_.file(name), read_file(old.file(name)));
+  for (const char* name : {"MANIFEST-0", "MANIFEST-1"})
+    write_file(directory_.file(name), read_file(old.file(name)));
   const auto opened = Store::open(directory_.path(), options());
   ASSERT_FALSE(opened.has_value());
   EXPECT_EQ(opened.error().code(), ErrorCode::kCorruption);
@@ -191,7 +197,8 @@ TEST_F(Kill, AndPowerCutsAtEveryDiskChangeKeepWhatWasDurable) {
           const std::uint64_t version = ++tried[key];
           const auto vector = vector_of(key, version);
           const auto level = random() % 2 == 0 ? Durability::kDurable : Durability::kBuffered;
-          const auto done = f->put(key_of(key), std::span<const float>(vector), {.durability = level, .replace = true});
+          const auto done =
+              f->put(key_of(key), std::span<const float>(vector), {.durability = level, .replace = true});
           if (done && level == Durability::kDurable) durable[key] = version;
         }
       }
@@ -205,7 +212,8 @@ TEST_F(Kill, AndPowerCutsAtEveryDiskChangeKeepWhatWasDurable) {
     }
     const auto f = (*reopened)->family("f");
     if (!f) {
-      for (const auto version : durable) EXPECT_EQ(version, 0U) << "a durable row lost its family, change " << at;
+      for (const auto version : durable)
+        EXPECT_EQ(version, 0U) << "a durable row lost its family, change " << at;
       continue;
     }
     for (std::uint64_t key = 0; key < kKeys; ++key) {
@@ -216,7 +224,8 @@ TEST_F(Kill, AndPowerCutsAtEveryDiskChangeKeepWhatWasDurable) {
         continue;
       }
       bool known = false;
-      for (std::uint64_t version = durable[key]; version <= tried[key]; ++version) known |= same_bytes(***got, vector_of(key, version));
+      for (std::uint64_t version = durable[key]; version <= tried[key]; ++version)
+        known |= same_bytes(***got, vector_of(key, version));
       EXPECT_TRUE(known) << "key " << key << " change " << at;
     }
   }

@@ -1,9 +1,9 @@
 /// @file
 /// Promises after I/O errors: a failed fsync is final for its segment, and acknowledged rows move elsewhere.
-#include <vectolith/store.h>
-
 #include <atomic>
 #include <cerrno>
+
+#include <vectolith/store.h>
 
 #include "store_fixture.h"
 #include "support/fault_environment.h"
@@ -31,14 +31,16 @@ TEST_F(Faulty, FsyncOfASegmentIsNotTriedAgainAndItsRowsAreSavedElsewhere) {
   std::atomic<int> failed{0};
   std::string poisoned;
   faults_->decide([&](const DiskChange& change) {
-    const bool hit = is_segment(change) && change.kind == DiskChange::Kind::kDataSync && (poisoned.empty() || change.path == poisoned);
+    const bool hit = is_segment(change) && change.kind == DiskChange::Kind::kDataSync &&
+                     (poisoned.empty() || change.path == poisoned);
     if (!hit) return Verdict{};
     poisoned = change.path;
     ++failed;
     return Verdict{.error = EIO};
   });
   const auto vector = vector_of(50);
-  const auto durable = f.put(key_of(50), std::span<const float>(vector), {.durability = Durability::kDurable});
+  const auto durable =
+      f.put(key_of(50), std::span<const float>(vector), {.durability = Durability::kDurable});
   EXPECT_TRUE(durable.has_value()) << durable.error().to_string();
   EXPECT_EQ(failed.load(), 1) << "no barrier of that segment is ever asked for again";
   for (std::uint64_t i = 0; i < 20; ++i) expect_holds(f, i);
@@ -62,7 +64,8 @@ TEST_F(Faulty, WriteIsAnErrorTheRowIsInvisibleAndTheNextPutGoesElsewhere) {
   put(f, 1);
   std::atomic<bool> armed{true};
   faults_->decide([&](const DiskChange& change) {
-    if (is_segment(change) && change.kind == DiskChange::Kind::kWrite && armed.exchange(false)) return Verdict{.error = EIO, .bytes_landed = 100};
+    if (is_segment(change) && change.kind == DiskChange::Kind::kWrite && armed.exchange(false))
+      return Verdict{.error = EIO, .bytes_landed = 100};
     return Verdict{};
   });
   const auto vector = vector_of(2);
@@ -87,7 +90,8 @@ TEST_F(Faulty, DiskThatRefusesEverythingTurnsTheStoreReadOnlyWithTheFirstCause) 
   for (std::uint64_t i = 0; i < 5; ++i) put(f, i);
   faults_->decide([&](const DiskChange&) { return Verdict{.error = EIO}; });
   const auto vector = vector_of(9);
-  EXPECT_FALSE(f.put(key_of(9), std::span<const float>(vector), {.durability = Durability::kDurable}).has_value());
+  EXPECT_FALSE(
+      f.put(key_of(9), std::span<const float>(vector), {.durability = Durability::kDurable}).has_value());
   const auto later = f.put(key_of(10), std::span<const float>(vector));
   ASSERT_FALSE(later.has_value());
   EXPECT_EQ(later.error().code(), ErrorCode::kReadOnly);
@@ -104,7 +108,8 @@ TEST_F(Faulty, FullDiskRefusesPutsAndLetsReadsErasesAndCloseGoOn) {
   auto f = family();
   put(f, 0);
   faults_->decide([&](const DiskChange& change) {
-    const bool grows = change.kind == DiskChange::Kind::kCreate || change.kind == DiskChange::Kind::kPreallocate;
+    const bool grows =
+        change.kind == DiskChange::Kind::kCreate || change.kind == DiskChange::Kind::kPreallocate;
     return grows ? Verdict{.error = ENOSPC} : Verdict{};
   });
   std::uint64_t stored = 1;
@@ -112,8 +117,10 @@ TEST_F(Faulty, FullDiskRefusesPutsAndLetsReadsErasesAndCloseGoOn) {
   while (!refused && stored < 100'000) {
     const auto vector = vector_of(stored);
     auto done = f.put(key_of(stored), std::span<const float>(vector));
-    if (!done) refused = std::move(done).error();
-    else ++stored;
+    if (!done)
+      refused = std::move(done).error();
+    else
+      ++stored;
   }
   ASSERT_TRUE(refused.has_value());
   EXPECT_EQ(refused->code(), ErrorCode::kNoSpace) << refused->to_string();

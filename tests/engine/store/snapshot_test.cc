@@ -26,7 +26,8 @@ TEST_F(SnapshotOf, AStoreStaysAsItWasWhileRowsAreReplacedAndAdded) {
   }
   EXPECT_FALSE((*snapshot->get(f, key_of(99))).has_value());
   std::uint64_t rows = 0;
-  for (const auto& view : *snapshot->segments(f)) rows += view.live_rows;
+  const auto views = snapshot->segments(f);
+  for (const auto& view : *views) rows += view.live_rows;
   EXPECT_EQ(rows, 50U);
 }
 
@@ -42,7 +43,8 @@ TEST_F(SnapshotOf, AStoreForgetsErasedKeysAtOnce) {
   EXPECT_FALSE((*snapshot->get(f, key_of(3))).has_value());
   EXPECT_FALSE((*snapshot->get(f, key_of(4))).has_value()) << "neither the erased row nor the one put later";
   std::uint64_t rows = 0;
-  for (const auto& view : *snapshot->segments(f)) rows += view.live_rows;
+  const auto views = snapshot->segments(f);
+  for (const auto& view : *views) rows += view.live_rows;
   EXPECT_EQ(rows, 8U);
 }
 

@@ -2,8 +2,8 @@
 /// What the store's tests share: a store in a directory of its own, vectors that are functions of a key.
 #pragma once
 
-#include <cstdint>
 #include <algorithm>
+#include <cstdint>
 #include <cstring>
 #include <memory>
 #include <span>
@@ -30,10 +30,12 @@ inline ModelSpec small_spec(std::uint32_t dim = kDim) {
 inline Key key_of(std::uint64_t number) { return {Digest::from_number(number), ScopeId(0), ChunkerId(0)}; }
 
 /// The vector of version `version` of key `number`: no two differ in fewer than all elements.
-inline std::vector<float> vector_of(std::uint64_t number, std::uint64_t version = 0, std::uint32_t dim = kDim) {
+inline std::vector<float> vector_of(std::uint64_t number, std::uint64_t version = 0,
+                                    std::uint32_t dim = kDim) {
   std::vector<float> vector(dim);
   for (std::uint32_t i = 0; i < dim; ++i) {
-    vector[i] = static_cast<float>(number % 100'003) + static_cast<float>(version) * 0.125F + static_cast<float>(i) * 1e-3F + 0.5F;
+    vector[i] = static_cast<float>(number % 100'003) + static_cast<float>(version) * 0.125F +
+                static_cast<float>(i) * 1e-3F + 0.5F;
   }
   return vector;
 }
@@ -70,7 +72,8 @@ class StoreTest : public ::testing::Test {
     EXPECT_TRUE(made.has_value()) << made.error().to_string();
     return *made;
   }
-  static void put(Family& family, std::uint64_t number, std::uint64_t version = 0, const WriteOptions& with = {}) {
+  static void put(Family& family, std::uint64_t number, std::uint64_t version = 0,
+                  const WriteOptions& with = {}) {
     const auto vector = vector_of(number, version, family.spec().dim);
     const auto done = family.put(key_of(number), std::span<const float>(vector), with);
     ASSERT_TRUE(done.has_value()) << done.error().to_string();

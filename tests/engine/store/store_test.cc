@@ -158,7 +158,8 @@ TEST_F(Families, OfVectorsAndOfRecordsDoNotMix) {
 
 TEST_F(Families, RefuseBadNamesAndSpecs) {
   open();
-  for (const std::string& name : {std::string(), std::string("a/b"), std::string("a\nb"), std::string(256, 'x')}) {
+  for (const std::string& name :
+       {std::string(), std::string("a/b"), std::string("a\nb"), std::string(256, 'x')}) {
     const auto made = store_->family(name, small_spec());
     ASSERT_FALSE(made.has_value()) << name;
     EXPECT_EQ(made.error().code(), ErrorCode::kInvalidArgument);
@@ -200,8 +201,9 @@ TEST_F(Families, MayBeMadeAgainUnderTheNameOfADroppedOne) {
 
 TEST_F(Families, ServeEveryDtype) {
   open();
-  const std::vector<std::pair<Dtype, std::uint8_t>> dtypes = {{Dtype::kF32, 0x3F}, {Dtype::kF16, 0x3C}, {Dtype::kBf16, 0x3F},
-                                                             {Dtype::kI8, 0x81},  {Dtype::kU8, 0xFF},  {Dtype::kB1, 0xA5}};
+  const std::vector<std::pair<Dtype, std::uint8_t>> dtypes = {{Dtype::kF32, 0x3F},  {Dtype::kF16, 0x3C},
+                                                              {Dtype::kBf16, 0x3F}, {Dtype::kI8, 0x81},
+                                                              {Dtype::kU8, 0xFF},   {Dtype::kB1, 0xA5}};
   for (const auto& [dtype, fill] : dtypes) {
     auto spec = small_spec();
     spec.dtype = dtype;

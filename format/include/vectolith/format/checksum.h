@@ -2,9 +2,9 @@
 /// XXH3 sums seeded by identity: the only header through which the tree reaches xxHash.
 #pragma once
 
+#include <array>
 #include <cstddef>
 #include <cstdint>
-#include <array>
 #include <memory>
 #include <span>
 

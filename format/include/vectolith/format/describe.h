@@ -15,7 +15,7 @@ struct FieldInfo {
   std::string_view name;   ///< As in docs/format.md.
   std::size_t offset = 0;  ///< Bytes from the start of the struct.
   std::size_t bytes = 0;
-  std::string_view type;   ///< "u32", "u64", "u8[16]", "char[8]", ...
+  std::string_view type;  ///< "u32", "u64", "u8[16]", "char[8]", ...
 };
 /// One on-disk struct.
 struct StructInfo {

@@ -47,5 +47,7 @@ struct Uuid {
 
 template <class Tag, class Rep>
 struct std::hash<vectolith::StrongId<Tag, Rep>> {
-  std::size_t operator()(vectolith::StrongId<Tag, Rep> id) const noexcept { return std::hash<Rep>{}(id.value); }
+  std::size_t operator()(vectolith::StrongId<Tag, Rep> id) const noexcept {
+    return std::hash<Rep>{}(id.value);
+  }
 };

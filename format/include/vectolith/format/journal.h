@@ -51,13 +51,17 @@ struct JournalRow {
   Key key;                     ///< Of the erased row; for a watermark see JournalKind.
   std::uint64_t sequence_and_kind = 0;  ///< Low 48 bits sequence, high 16 bits JournalKind.
   FamilyId family;
-  std::uint32_t manifest_version = 0;   ///< Low 32 bits of the last durable manifest frame's number.
+  std::uint32_t manifest_version = 0;  ///< Low 32 bits of the last durable manifest frame's number.
 
   [[nodiscard]] Sequence sequence() const noexcept { return Sequence(sequence_and_kind & kSequenceMax); }
-  [[nodiscard]] JournalKind kind() const noexcept { return static_cast<JournalKind>(sequence_and_kind >> 48); }
+  [[nodiscard]] JournalKind kind() const noexcept {
+    return static_cast<JournalKind>(sequence_and_kind >> 48);
+  }
 
-  static JournalRow erase(const Key& key, FamilyId family, Sequence sequence, ManifestVersion version) noexcept;
-  static JournalRow watermark(SegmentId segment, std::uint32_t rows_durable, Sequence sequence, ManifestVersion version) noexcept;
+  static JournalRow erase(const Key& key, FamilyId family, Sequence sequence,
+                          ManifestVersion version) noexcept;
+  static JournalRow watermark(SegmentId segment, std::uint32_t rows_durable, Sequence sequence,
+                              ManifestVersion version) noexcept;
   /// Precondition for both: kind() == kWatermark.
   [[nodiscard]] SegmentId watermark_segment() const noexcept;
   [[nodiscard]] std::uint32_t watermark_rows() const noexcept;
@@ -72,6 +76,7 @@ Result<JournalHeader> decode_journal_header(std::span<const std::byte> bytes);
 void seal_journal_row(JournalRow& row, const Uuid& journal, std::uint32_t index) noexcept;
 /// A row read back: valid, all zero (never written), or damaged.
 enum class JournalRowState : std::uint8_t { kValid, kZero, kInvalid };
-JournalRowState classify_journal_row(const JournalRow& row, const Uuid& journal, std::uint32_t index) noexcept;
+JournalRowState classify_journal_row(const JournalRow& row, const Uuid& journal,
+                                     std::uint32_t index) noexcept;
 
 }  // namespace vectolith::format

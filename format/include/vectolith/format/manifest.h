@@ -28,18 +28,27 @@ inline constexpr std::size_t kFamilyNameBytesMax = 255;
 
 /// Sequences below `until` may be handed out; an open starts at the newest `until`. Also marks the
 /// store as in use: after a clean close this is the first edit of the next writer.
-struct ReserveSequences { Sequence until; friend bool operator==(const ReserveSequences&, const ReserveSequences&) = default; };
+struct ReserveSequences {
+  Sequence until;
+  friend bool operator==(const ReserveSequences&, const ReserveSequences&) = default;
+};
 /// A store-wide interned id. Durable before the first row that uses it; never reused.
-struct DefineInterned { InternedEntry entry; friend bool operator==(const DefineInterned&, const DefineInterned&) = default; };
+struct DefineInterned {
+  InternedEntry entry;
+  friend bool operator==(const DefineInterned&, const DefineInterned&) = default;
+};
 struct CreateFamily {
   FamilyId family;
   SegmentKind kind{};
-  std::string name;                        ///< 1 to 255 bytes, no '/' and no control characters.
-  std::vector<std::byte> spec;             ///< Encoded model spec; empty for record families.
+  std::string name;             ///< 1 to 255 bytes, no '/' and no control characters.
+  std::vector<std::byte> spec;  ///< Encoded model spec; empty for record families.
   std::uint64_t segment_bytes_target = 0;
   friend bool operator==(const CreateFamily&, const CreateFamily&) = default;
 };
-struct DropFamily { FamilyId family; friend bool operator==(const DropFamily&, const DropFamily&) = default; };
+struct DropFamily {
+  FamilyId family;
+  friend bool operator==(const DropFamily&, const DropFamily&) = default;
+};
 /// A new segment, active: rows may follow.
 struct AddSegment {
   SegmentId segment;
@@ -71,9 +80,20 @@ struct SealSegment {
   std::vector<RowRange> invalid;
   friend bool operator==(const SealSegment&, const SealSegment&) = default;
 };
-struct RemoveSegment { SegmentId segment; friend bool operator==(const RemoveSegment&, const RemoveSegment&) = default; };
-struct AddJournal { JournalId journal; Uuid uuid; std::uint64_t file_bytes = 0; friend bool operator==(const AddJournal&, const AddJournal&) = default; };
-struct RemoveJournal { JournalId journal; friend bool operator==(const RemoveJournal&, const RemoveJournal&) = default; };
+struct RemoveSegment {
+  SegmentId segment;
+  friend bool operator==(const RemoveSegment&, const RemoveSegment&) = default;
+};
+struct AddJournal {
+  JournalId journal;
+  Uuid uuid;
+  std::uint64_t file_bytes = 0;
+  friend bool operator==(const AddJournal&, const AddJournal&) = default;
+};
+struct RemoveJournal {
+  JournalId journal;
+  friend bool operator==(const RemoveJournal&, const RemoveJournal&) = default;
+};
 /// Everything is drained, synced and suspended. `journal_rows` counts rows of the newest journal.
 struct CleanClose {
   Sequence next_sequence;
@@ -89,13 +109,24 @@ struct NextIds {
 };
 
 /// One change of the store's structure. The variant's order is no format; kinds are (EditKind).
-using Edit = std::variant<ReserveSequences, DefineInterned, CreateFamily, DropFamily, AddSegment, SuspendSegment,
-                          FreezeSegment, SealSegment, RemoveSegment, AddJournal, RemoveJournal, CleanClose, NextIds>;
+using Edit =
+    std::variant<ReserveSequences, DefineInterned, CreateFamily, DropFamily, AddSegment, SuspendSegment,
+                 FreezeSegment, SealSegment, RemoveSegment, AddJournal, RemoveJournal, CleanClose, NextIds>;
 /// Persistent numbers of the edits; 0 is invalid.
 enum class EditKind : std::uint16_t {
-  kReserveSequences = 1, kDefineInterned = 2, kCreateFamily = 3, kDropFamily = 4, kAddSegment = 5,
-  kSuspendSegment = 6, kFreezeSegment = 7, kSealSegment = 8, kRemoveSegment = 9, kAddJournal = 10,
-  kRemoveJournal = 11, kCleanClose = 12, kNextIds = 13,
+  kReserveSequences = 1,
+  kDefineInterned = 2,
+  kCreateFamily = 3,
+  kDropFamily = 4,
+  kAddSegment = 5,
+  kSuspendSegment = 6,
+  kFreezeSegment = 7,
+  kSealSegment = 8,
+  kRemoveSegment = 9,
+  kAddJournal = 10,
+  kRemoveJournal = 11,
+  kCleanClose = 12,
+  kNextIds = 13,
 };
 EditKind kind_of(const Edit& edit) noexcept;
 

@@ -30,38 +30,42 @@ struct RecordHeader {
   std::uint32_t header_sum = 0;          ///< Low 32 bits of XXH3-64 of bytes 0..59, seeded by position.
 
   [[nodiscard]] Sequence sequence() const noexcept { return Sequence(sequence_and_flags & kSequenceMax); }
-  [[nodiscard]] std::uint16_t flags() const noexcept { return static_cast<std::uint16_t>(sequence_and_flags >> 48); }
+  [[nodiscard]] std::uint16_t flags() const noexcept {
+    return static_cast<std::uint16_t>(sequence_and_flags >> 48);
+  }
 };
 static_assert(sizeof(RecordHeader) == 64);
 static_assert(std::has_unique_object_representations_v<RecordHeader>);
 
 /// The 16 bytes between header and payload.
 struct RecordPrefix {
-  std::uint64_t payload_sum = 0;  ///< XXH3-64 of the prefix's other 8 bytes and the stored payload, seeded by position.
-  std::uint32_t raw_bytes = 0;    ///< Payload bytes before compression.
-  std::uint16_t flags = 0;        ///< RecordFlags.
-  std::uint16_t lag_or_count = 0; ///< As in MetaRow; the lag counts 64-byte units.
+  std::uint64_t payload_sum =
+      0;  ///< XXH3-64 of the prefix's other 8 bytes and the stored payload, seeded by position.
+  std::uint32_t raw_bytes = 0;     ///< Payload bytes before compression.
+  std::uint16_t flags = 0;         ///< RecordFlags.
+  std::uint16_t lag_or_count = 0;  ///< As in MetaRow; the lag counts 64-byte units.
 };
 static_assert(sizeof(RecordPrefix) == 16);
 
 /// 64-byte units a record with `stored_bytes` takes.
 constexpr std::uint32_t record_units(std::uint32_t stored_bytes) noexcept {
-  return static_cast<std::uint32_t>((sizeof(RecordHeader) + sizeof(RecordPrefix) + std::uint64_t{stored_bytes} + 63) / 64);
+  return static_cast<std::uint32_t>(
+      (sizeof(RecordHeader) + sizeof(RecordPrefix) + std::uint64_t{stored_bytes} + 63) / 64);
 }
 
 /// What a record says of itself, before it is placed.
 struct RecordFields {
   Key key;
   Sequence sequence;
-  std::uint16_t flags = 0;         ///< RowFlags.
+  std::uint16_t flags = 0;  ///< RowFlags.
   std::uint64_t created_at_ms = 0;
   std::uint16_t lag_or_count = 0;
 };
 
 /// A payload ready to be placed: compressed if that saves at least one 64-byte unit.
 struct PreparedPayload {
-  std::vector<std::byte> stored;  ///< Empty when `raw` is to be stored as it is.
-  std::span<const std::byte> raw; ///< The caller's bytes; must outlive the encode call.
+  std::vector<std::byte> stored;   ///< Empty when `raw` is to be stored as it is.
+  std::span<const std::byte> raw;  ///< The caller's bytes; must outlive the encode call.
   bool compressed = false;
   [[nodiscard]] std::span<const std::byte> bytes() const noexcept {
     return compressed ? std::span<const std::byte>(stored) : raw;

@@ -15,22 +15,22 @@ namespace vectolith {
 /// What went wrong. The numbers are stable and never reused.
 enum class ErrorCode : std::uint16_t {
   kInvalidArgument = 1,  ///< The caller passed something the contract forbids.
-  kNotFound = 2,         ///< A named thing (store, family, file) does not exist. A key that misses is a value.
-  kCorruption = 3,       ///< Bytes on disk fail their checksum or break the format.
-  kIo = 4,               ///< The operating system refused an operation; see `system_errno`.
-  kLocked = 5,           ///< Another process owns the store or one of its files.
-  kUnsupported = 6,      ///< A newer format version or an unknown incompatible feature.
-  kNoSpace = 7,          ///< The disk, a budget or a reserve is full. Nothing was changed.
-  kLimit = 8,            ///< A documented limit of the format is exhausted.
-  kExists = 9,           ///< The thing to create is already there.
-  kReadOnly = 10,        ///< The store was opened read-only, or turned read-only after a failure.
-  kClosed = 11,          ///< The store is closed.
-  kBusy = 12,            ///< A bounded queue is full; try again.
-  kRejected = 13,        ///< A vector failed validation; the message names the reason.
-  kWrongFamily = 14,     ///< A handle or name refers to a family of another kind or a dropped one.
-  kInternal = 15,        ///< An invariant of the engine does not hold. A bug: please report it.
-  kSpecMismatch = 16,    ///< A family exists under this name with another model spec.
-  kNotAStore = 17,       ///< The directory holds no vectolith store.
+  kNotFound = 2,       ///< A named thing (store, family, file) does not exist. A key that misses is a value.
+  kCorruption = 3,     ///< Bytes on disk fail their checksum or break the format.
+  kIo = 4,             ///< The operating system refused an operation; see `system_errno`.
+  kLocked = 5,         ///< Another process owns the store or one of its files.
+  kUnsupported = 6,    ///< A newer format version or an unknown incompatible feature.
+  kNoSpace = 7,        ///< The disk, a budget or a reserve is full. Nothing was changed.
+  kLimit = 8,          ///< A documented limit of the format is exhausted.
+  kExists = 9,         ///< The thing to create is already there.
+  kReadOnly = 10,      ///< The store was opened read-only, or turned read-only after a failure.
+  kClosed = 11,        ///< The store is closed.
+  kBusy = 12,          ///< A bounded queue is full; try again.
+  kRejected = 13,      ///< A vector failed validation; the message names the reason.
+  kWrongFamily = 14,   ///< A handle or name refers to a family of another kind or a dropped one.
+  kInternal = 15,      ///< An invariant of the engine does not hold. A bug: please report it.
+  kSpecMismatch = 16,  ///< A family exists under this name with another model spec.
+  kNotAStore = 17,     ///< The directory holds no vectolith store.
 };
 
 /// The code's name as written in the source, for example "kCorruption".
@@ -87,11 +87,11 @@ class [[nodiscard]] Result : public std::expected<T, Error> {
 #define VECTOLITH_CONCAT(a, b) VECTOLITH_CONCAT_INNER(a, b)
 
 /// Returns the error of `expression` from the enclosing function, if it has one.
-#define VECTOLITH_TRY(expression)                                                            \
-  do {                                                                                       \
-    if (auto vectolith_result = (expression); !vectolith_result.has_value()) [[unlikely]] {  \
-      return std::unexpected(std::move(vectolith_result).error());                           \
-    }                                                                                        \
+#define VECTOLITH_TRY(expression)                                                           \
+  do {                                                                                      \
+    if (auto vectolith_result = (expression); !vectolith_result.has_value()) [[unlikely]] { \
+      return std::unexpected(std::move(vectolith_result).error());                          \
+    }                                                                                       \
   } while (false)
 
 /// `VECTOLITH_TRY_ASSIGN(auto x, f())`: declares x from f()'s value, or returns f()'s error.

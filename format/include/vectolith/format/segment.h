@@ -28,7 +28,7 @@ inline constexpr std::uint64_t kMatrixAlignment = 65'536;
 inline constexpr std::uint64_t kMatrixAlignedFileBytesMin = 1'048'576;
 inline constexpr std::uint64_t kSegmentFileBytesMin = 65'536;
 inline constexpr std::uint64_t kSegmentFileBytesMax = std::uint64_t{1} << 40;
-inline constexpr std::uint32_t kSegmentRowsMax = 1U << 20;  ///< Rows, or 64-byte units of records.
+inline constexpr std::uint32_t kSegmentRowsMax = 1U << 20;     ///< Rows, or 64-byte units of records.
 inline constexpr std::uint64_t kMatrixBlockBytes = 1'048'576;  ///< One footer sum per this many bytes.
 
 /// What a segment holds. Persistent values; 0 is invalid.
@@ -90,11 +90,11 @@ struct SegmentHeader {
   ManifestVersion manifest_version;  ///< Last durable manifest frame when the header was written.
   Fingerprint fingerprint;           ///< Of the family's model spec; nil for records.
   std::uint32_t lane = 0;
-  std::uint32_t spec_bytes = 0;      ///< Length of the encoded model spec in `spec`.
+  std::uint32_t spec_bytes = 0;           ///< Length of the encoded model spec in `spec`.
   std::array<std::byte, 816> reserved{};  ///< Zero; a reader rejects other values.
   std::array<std::byte, kModelSpecBytesMax> spec{};
   std::array<std::byte, 1'016> reserved1{};  ///< Zero; a reader rejects other values.
-  std::uint64_t checksum = 0;  ///< XXH3-64 over bytes [0, 4088).
+  std::uint64_t checksum = 0;                ///< XXH3-64 over bytes [0, 4088).
 
   [[nodiscard]] SegmentGeometry geometry() const noexcept;
 };
@@ -124,13 +124,13 @@ inline constexpr std::uint32_t kBatchRowsMax = 65'535;
 
 /// The 64 bytes that describe one vector. Bytes 0..47 have the same layout in RecordHeader.
 struct MetaRow {
-  Key key;                             ///< Content digest, scope, chunker.
-  std::uint64_t sequence_and_build = 0;///< Low 48 bits sequence, high 16 bits embedder build.
-  std::uint32_t created_at_s = 0;      ///< Seconds since 1970.
+  Key key;                               ///< Content digest, scope, chunker.
+  std::uint64_t sequence_and_build = 0;  ///< Low 48 bits sequence, high 16 bits embedder build.
+  std::uint32_t created_at_s = 0;        ///< Seconds since 1970.
   std::uint16_t flags = 0;
-  std::uint16_t lag_or_count = 0;      ///< Durable lag in rows (saturating), or a batch's row count.
-  std::uint32_t vector_sum = 0;        ///< Low 32 bits of XXH3-64 of the vector, seeded by position.
-  std::uint32_t row_sum = 0;           ///< Low 32 bits of XXH3-64 of bytes 0..59, seeded by position.
+  std::uint16_t lag_or_count = 0;  ///< Durable lag in rows (saturating), or a batch's row count.
+  std::uint32_t vector_sum = 0;    ///< Low 32 bits of XXH3-64 of the vector, seeded by position.
+  std::uint32_t row_sum = 0;       ///< Low 32 bits of XXH3-64 of bytes 0..59, seeded by position.
 
   [[nodiscard]] Sequence sequence() const noexcept { return Sequence(sequence_and_build & kSequenceMax); }
   [[nodiscard]] BuildId build() const noexcept {
@@ -180,12 +180,12 @@ struct SegmentFooter {
   std::uint32_t row_count = 0;  ///< Rows (units) in use, valid or not; later ones were never written.
   Sequence first_sequence;
   Sequence last_sequence;
-  std::uint64_t meta_sum = 0;   ///< XXH3-64 of the meta column's first row_count rows; 0 for records.
+  std::uint64_t meta_sum = 0;  ///< XXH3-64 of the meta column's first row_count rows; 0 for records.
   /// XXH3-64 of each MiB of the matrix's first row_count * row_bytes bytes (the last one shorter).
   std::vector<std::uint64_t> block_sums;
-  std::vector<RowRange> invalid;         ///< Ascending, disjoint, below row_count.
-  std::vector<InternedEntry> interned;   ///< Entries that rows of this segment use.
-  bool interned_complete = true;         ///< False if they did not all fit into the region.
+  std::vector<RowRange> invalid;        ///< Ascending, disjoint, below row_count.
+  std::vector<InternedEntry> interned;  ///< Entries that rows of this segment use.
+  bool interned_complete = true;        ///< False if they did not all fit into the region.
   friend bool operator==(const SegmentFooter&, const SegmentFooter&) = default;
 };
 

@@ -30,9 +30,9 @@ struct Superblock {
   std::uint32_t incompat = 0;
   std::uint32_t reserved0 = 0;
   Uuid store_uuid;
-  std::uint64_t created_at_s = 0;             ///< Seconds since 1970.
-  std::array<std::byte, 4'032> reserved1{};   ///< Zero; a reader rejects other values.
-  std::uint64_t checksum = 0;                 ///< XXH3-64 over bytes [0, 4088).
+  std::uint64_t created_at_s = 0;            ///< Seconds since 1970.
+  std::array<std::byte, 4'032> reserved1{};  ///< Zero; a reader rejects other values.
+  std::uint64_t checksum = 0;                ///< XXH3-64 over bytes [0, 4088).
 };
 static_assert(sizeof(Superblock) == kSuperblockBytes);
 static_assert(std::has_unique_object_representations_v<Superblock>);
