@@ -40,7 +40,7 @@ void add_workload(CLI::App& verb, StressArguments& arguments) {
 void add_logs(CLI::App& verb, StressArguments& arguments) {
   verb.add_option("--first-version", arguments.first_versions,
                   "First version of each key; for --verify those of all runs in the ack file")
-      ->take_all();
+      ->allow_extra_args(false);
   CLI::Option* ack = verb.add_option("--ack-fd", arguments.ack_fd,
                                      "Descriptor that gets a 24-byte record after each acknowledgement");
   CLI::Option* intent = verb.add_option("--intent-fd", arguments.intent_fd,

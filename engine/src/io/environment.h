@@ -113,8 +113,8 @@ struct IoOperation {
   File* file = nullptr;
   std::uint64_t offset = 0;
   std::span<Buffer> buffers = {};  ///< May be consumed (changed) while a short transfer is continued.
-  bool linked =
-      false;  ///< The next operation of the same submit starts only after this one succeeded in full.
+  /// The next operation of the same submit starts only after this one succeeded in full.
+  bool linked = false;
 
   // Result, valid once done.
   bool done = false;

@@ -21,8 +21,7 @@ class UniqueFd {
   UniqueFd(const UniqueFd&) = delete;
   UniqueFd& operator=(const UniqueFd&) = delete;
   ~UniqueFd() {
-    // close is never repeated: after EINTR Linux has released the number, and it may already be somebody
-    // else's.
+    // Never repeated: after EINTR Linux has released the number, and it may be somebody else's by now.
     if (fd_ >= 0) ::close(fd_);
   }
 

@@ -50,9 +50,8 @@ Result<std::unique_ptr<IoQueue>> UringQueue::make(std::uint32_t depth, IoCounter
 }
 
 int UringQueue::open_ring(std::uint32_t depth) {
-  // Neither SINGLE_ISSUER nor DEFER_TASKRUN: the queue passes from thread to thread. Nor COOP_TASKRUN: it
-  // would leave a completion until the submitting thread next enters the kernel, while another thread waits
-  // for it.
+  // Neither SINGLE_ISSUER nor DEFER_TASKRUN: the queue passes from thread to thread. Nor COOP_TASKRUN: a
+  // completion would be left until the submitting thread enters the kernel, while another one waits.
   const int result = ::io_uring_queue_init(depth, &ring_, 0);
   if (result < 0) return -result;
   ring_open_ = true;
@@ -72,8 +71,7 @@ bool UringQueue::check_usable() {
 void UringQueue::leave_to_parent() {
   broken_ = Error(ErrorCode::kIo, "the io_uring belongs to the process that this one was forked from");
   abandon_unsubmitted();
-  // What the kernel has, it does for the parent's memory; our copies of these operations will never be
-  // touched.
+  // What the kernel has, it does for the parent's memory; it never touches our copies of the operations.
   for (auto& slot : slots_) {
     if (slot.state == SlotState::kSubmitted) end_head(slot.chain, EIO);
     slot.state = SlotState::kFree;
@@ -232,8 +230,7 @@ void UringQueue::complete(const io_uring_cqe& completion) {
   const auto generation = static_cast<std::uint32_t>(completion.user_data >> 32U);
   const bool ours = index < slots_.size() && slots_[index].generation == generation &&
                     slots_[index].state == SlotState::kSubmitted;
-  // A completion of nothing means that requests and completions are mixed up: no result can be trusted any
-  // more.
+  // Then requests and completions are mixed up, and no result can be trusted any more.
   if (!ours) return break_down(EBADMSG, "a completion that belongs to no request");
   const Slot slot = slots_[index];
   slots_[index].state = SlotState::kFree;
