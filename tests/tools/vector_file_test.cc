@@ -2,8 +2,10 @@
 /// Vector files: what is read back, and that every malformed one is an error that names its place.
 #include "vector_file.h"
 
+#include <algorithm>
 #include <cstring>
 #include <numeric>
+#include <span>
 
 #include <gtest/gtest.h>
 
@@ -117,7 +119,8 @@ class VectorFileTest : public ::testing::Test {
     EXPECT_EQ(outcome.rows, rows);
     const auto values = floats(rows * kDim);
     ASSERT_EQ(outcome.matrix.size(), values.size() * sizeof(float));
-    EXPECT_EQ(std::memcmp(outcome.matrix.data(), values.data(), outcome.matrix.size()), 0);
+    EXPECT_TRUE(
+        std::ranges::equal(std::as_bytes(std::span(outcome.matrix)), std::as_bytes(std::span(values))));
   }
 
   testing::TempDirectory directory_;
