@@ -75,8 +75,11 @@ Result<void> StoreImpl::start(bool must_create) {
     return std::unexpected(Error(ErrorCode::kExists, "there is a store already").with_file(context_.path));
   if (!exists) {
     // A creation that a crash cut short left files of ours, but no superblock: it is begun anew.
-    const bool only_ours = std::ranges::all_of(
-        names, [](const std::string& name) { return format::parse_name(name).has_value(); });
+    const bool only_ours = std::ranges::all_of(names, [](const std::string& name) {
+      const auto parsed = format::parse_name(name);
+      // Segments mean a store that lost its superblock: never to be taken for an empty one.
+      return parsed.has_value() && parsed->kind != format::ParsedName::Kind::kSegment;
+    });
     if (!may_create || !only_ours) {
       return std::unexpected(
           Error(ErrorCode::kNotAStore, may_create ? "the directory is not empty and holds no store"
