@@ -18,8 +18,9 @@ constexpr std::string_view kJournalSuffix = ".vlj";
 constexpr std::string_view kPoolSuffix = ".pool";
 constexpr std::size_t kNumberDigits = 16;
 
-constexpr std::array<std::pair<std::string_view, ParsedName>, 5> kFixedNames = {{
+constexpr std::array<std::pair<std::string_view, ParsedName>, 6> kFixedNames = {{
     {kSuperblockName, {Kind::kSuperblock, 0}},
+    {kSuperblockTemporaryName, {Kind::kSuperblockTemporary, 0}},
     {kLockName, {Kind::kLock, 0}},
     {kControlSocketName, {Kind::kControlSocket, 0}},
     {"MANIFEST-0", {Kind::kManifest, 0}},

@@ -36,6 +36,7 @@ TEST(ParseName, ReadsBackEveryNameThatIsWritten) {
   expect_name(manifest_name(0), Kind::kManifest, 0);
   expect_name(manifest_name(1), Kind::kManifest, 1);
   expect_name("STORE", Kind::kSuperblock, 0);
+  expect_name("STORE.tmp", Kind::kSuperblockTemporary, 0);
   expect_name("LOCK", Kind::kLock, 0);
   expect_name("CONTROL", Kind::kControlSocket, 0);
 }

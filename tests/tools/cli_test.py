@@ -351,7 +351,7 @@ class BadInput(ToolTest):
         self.make_store(rows=200, dim=64)
         segment = next(self.store.glob("*.vls"))
         content = bytearray(segment.read_bytes())
-        at = content.find(struct.pack("<f", 100 + 1 / 8))
+        at = content.find(struct.pack("<64f", *rows_of(200, 64)[99]))
         self.assertGreater(at, 0)
         content[at] ^= 1
         segment.write_bytes(content)
@@ -387,7 +387,7 @@ class BadInput(ToolTest):
             $T get s docs {digest_of(1)} --json > /dev/null; echo $?
             $T erase s docs {digest_of(1)} > /dev/null; echo $?
             $T fsck s > /dev/null; echo $?
-            $T export s docs out.npy; echo $?; ls out.npy* | wc -l""", kib=4096)
+            $T export s docs out.npy; echo $?; ls out.npy* | wc -l""", kib=8192)
         _, _, counts, code, rows, got, erased, fscked, exported, outputs = lines
         stored = json.loads(counts)["stored"]
         self.assertEqual((int(code), int(got), int(erased), int(fscked)), (IO_ERROR, OK, OK, OK), err)

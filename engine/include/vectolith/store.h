@@ -176,7 +176,8 @@ class Family {
   /// Stores `vector` under `key`; if the key exists and `replace` is not set, the old row stays
   /// (and, for kDurable, is durable when put returns).
   /// Shapes: `vector` has spec().vector_bytes() bytes.
-  /// Errors: kRejected (length, NaN or infinity, all zero, norm, validator), kNoSpace, kIo,
+  /// Errors: kRejected (length, NaN or infinity, all zero, norm, validator), kInvalidArgument (a scope,
+  ///         chunker or build that was never interned; a created_at above 2^32 - 1), kNoSpace, kIo,
   ///         kReadOnly, kClosed, kWrongFamily. On an error nothing changed.
   Result<PutResult> put(const Key& key, std::span<const std::byte> vector, const WriteOptions& options = {});
   /// For f32 families. Errors: also kInvalidArgument for another dtype.
@@ -289,7 +290,9 @@ struct FamilyInfo {
 class Store {
  public:
   /// Opens (or creates, with `create_if_missing`) the store in directory `path`.
-  /// Errors: kNotFound, kNotAStore, kLocked, kCorruption (manifest: names fsck), kUnsupported, kIo, kNoSpace.
+  /// Errors: kNotFound, kNotAStore, kLocked, kCorruption (superblock or manifest: names fsck),
+  ///         kUnsupported, kIo, kNoSpace. Nothing is removed from a directory that holds foreign files or
+  ///         a store that lost its superblock.
   static Result<std::unique_ptr<Store>> open(const std::string& path, const Options& options = {});
   /// Creates a store; the directory may exist if it is empty. Errors: kExists, kIo, kNoSpace.
   static Result<std::unique_ptr<Store>> create(const std::string& path, const Options& options = {});

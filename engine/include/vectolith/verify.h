@@ -32,7 +32,7 @@ struct Finding {
 struct FsckReport {
   std::uint64_t files = 0;
   std::uint64_t segments = 0;
-  std::uint64_t rows = 0;    ///< Rows whose sums were checked and hold.
+  std::uint64_t rows = 0;    ///< Rows and records whose sums were checked and hold, live or not.
   std::uint64_t bytes = 0;   ///< Bytes read.
   std::uint64_t damage = 0;  ///< Findings of severity kDamage.
   std::uint64_t warnings = 0;

@@ -8,8 +8,8 @@
 
 #include <vectolith/format/file_name.h>
 
-#include "control/online_fsck.h"
 #include "store/control_start.h"
+#include "verify/fsck_directory.h"
 
 namespace vectolith::engine {
 namespace {
@@ -113,7 +113,14 @@ std::list<ControlServer::Served> ControlServer::take_ended() {
 
 Result<std::shared_ptr<void>> start_control_service(Store& store, Environment& environment,
                                                     Directory& directory) {
-  const auto check = [&store, &directory] { return fsck_online(store, directory); };
+  const auto check = [&store, &directory] {
+    // What was written so far is then known to be durable: damage to it can't pass for a write that goes on.
+    // A store that cannot sync any more is checked all the same.
+    (void)store.sync();
+    FsckOptions options;
+    options.online = true;
+    return fsck_directory(directory, options);
+  };
   VECTOLITH_TRY_ASSIGN(auto server, ControlServer::start(environment, directory, store, check));
   return std::shared_ptr<void>(std::shared_ptr<ControlServer>(std::move(server)));
 }

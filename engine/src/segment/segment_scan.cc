@@ -38,6 +38,11 @@ class ScanBuilder {
     close_gap(scan_.row_count);
     return std::move(scan_);
   }
+  /// For a segment whose count the manifest has settled: every row below it is kept or invalid.
+  SegmentScan finish_at(std::uint32_t row_count) {
+    scan_.row_count = row_count;
+    return finish();
+  }
 
  private:
   void close_gap(std::uint32_t next) {
@@ -130,7 +135,8 @@ void walk_units(const MappedSegment& segment, std::uint32_t units, const Visit& 
   }
 }
 
-SegmentScan scan_records(const MappedSegment& segment, std::uint32_t units, std::uint32_t watermark) {
+/// Judges units [0, units) and leaves the end to the caller.
+ScanBuilder judge_records(const MappedSegment& segment, std::uint32_t units, std::uint32_t watermark) {
   walk_units(segment, units, [&](std::uint32_t unit, const format::RecordView* record, bool whole) {
     if (record == nullptr || !whole || record->prefix.lag_or_count == format::kLagUnknown) return;
     if (record->prefix.lag_or_count <= unit)
@@ -152,9 +158,7 @@ SegmentScan scan_records(const MappedSegment& segment, std::uint32_t units, std:
       in_gap = true;
     }
   });
-  auto scan = builder.finish();
-  scan.watermark = watermark;
-  return scan;
+  return builder;
 }
 
 }  // namespace
@@ -163,7 +167,7 @@ Result<SegmentScan> scan_unsealed(const MappedSegment& segment, std::uint32_t wa
   const auto& header = segment.header();
   VECTOLITH_TRY(segment.mapping().populate(header.meta_offset, header.meta_bytes));
   VECTOLITH_TRY(segment.mapping().populate(header.matrix_offset, header.matrix_bytes));
-  if (segment.holds_records()) return scan_records(segment, segment.capacity(), watermark_known);
+  if (segment.holds_records()) return judge_records(segment, segment.capacity(), watermark_known).finish();
   return scan_vectors(segment, std::max(watermark_known, attested_watermark(segment)));
 }
 
@@ -171,7 +175,7 @@ Result<SegmentScan> scan_settled(const MappedSegment& segment, std::uint32_t row
   const auto& header = segment.header();
   if (segment.holds_records()) {
     VECTOLITH_TRY(segment.mapping().populate(header.matrix_offset, std::uint64_t{row_count} * 64));
-    auto scan = scan_records(segment, row_count, row_count);
+    auto scan = judge_records(segment, row_count, row_count).finish_at(row_count);
     std::erase_if(scan.damaged, [&](std::uint32_t unit) { return is_in_ranges(segment.invalid, unit); });
     return scan;
   }
@@ -185,9 +189,7 @@ Result<SegmentScan> scan_settled(const MappedSegment& segment, std::uint32_t row
       builder.reject(row, RowVerdict::kDamaged);
     }
   }
-  auto scan = builder.finish();
-  scan.row_count = row_count;
-  return scan;
+  return builder.finish_at(row_count);
 }
 
 }  // namespace vectolith::engine

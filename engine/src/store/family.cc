@@ -4,6 +4,7 @@
 #include <array>
 #include <cstring>
 #include <exception>
+#include <limits>
 #include <utility>
 
 #include <vectolith/store.h>
@@ -41,6 +42,15 @@ Result<std::uint16_t> check_vector(engine::StoreContext& context, const engine::
   return static_cast<std::uint16_t>(is_unit ? format::kRowNormalised : 0);
 }
 
+/// What is wrong with a row but its vector: ids never interned, a created_at that does not fit 32 bits.
+Result<void> check_row(const engine::StoreContext& context, const Key& key, const WriteOptions& options) {
+  VECTOLITH_TRY(context.check_interned(key, options.build));
+  constexpr std::uint64_t kLatest = std::numeric_limits<std::uint32_t>::max();
+  if (options.created_at_s.value_or(0) <= kLatest) return {};
+  return fail(ErrorCode::kInvalidArgument, "created_at_s is " + std::to_string(*options.created_at_s) +
+                                               ", at most " + std::to_string(kLatest) + " fits");
+}
+
 void fill_options(PendingWrite& write, engine::StoreContext& context, engine::FamilyState& family,
                   const WriteOptions& options) {
   write.family = &family;
@@ -65,6 +75,7 @@ void Family::set_validator(Validator validator) { state_->set_validator(std::mov
 Result<PutResult> Family::put(const Key& key, std::span<const std::byte> vector,
                               const WriteOptions& options) {
   auto& context = store_->context();
+  VECTOLITH_TRY(check_row(context, key, options));
   VECTOLITH_TRY_ASSIGN(const auto flags, check_vector(context, *state_, vector));
   const BatchRow row{key, vector};
   const std::uint64_t hash = context.hasher(key);
@@ -90,6 +101,7 @@ Result<PutResult> Family::put(const Key& key, std::span<const float> vector, con
 Result<PendingPut> Family::submit_put(const Key& key, std::span<const std::byte> vector,
                                       const WriteOptions& options) {
   auto& context = store_->context();
+  VECTOLITH_TRY(check_row(context, key, options));
   VECTOLITH_TRY_ASSIGN(const auto flags, check_vector(context, *state_, vector));
   auto write = std::make_shared<PendingWrite>();
   fill_options(*write, context, *state_, options);
@@ -114,7 +126,8 @@ Result<std::vector<PutResult>> Family::put_batch(std::span<const BatchRow> rows,
   std::uint16_t flags = format::kRowNormalised;
   std::vector<std::uint64_t> hashes(rows.size());
   for (std::size_t i = 0; i < rows.size(); ++i) {
-    auto checked = check_vector(context, *state_, rows[i].vector);
+    const auto row = check_row(context, rows[i].key, options);
+    auto checked = row ? check_vector(context, *state_, rows[i].vector) : std::unexpected(row.error());
     if (!checked)
       return fail(checked.error().code(),
                   "row " + std::to_string(i) + " of the batch: " + checked.error().message());

@@ -46,6 +46,7 @@ Result<PutResult> RecordFamily::put(const Key& key, std::span<const std::byte> p
                                                  " bytes, at most " + std::to_string(longest) +
                                                  " fit into family '" + state_->name + "'");
   }
+  VECTOLITH_TRY(context.check_interned(key, BuildId()));
   VECTOLITH_TRY_ASSIGN(const auto prepared, format::prepare_payload(payload));
   const BatchRow row{key, payload};
   const std::uint64_t hash = context.hasher(key);

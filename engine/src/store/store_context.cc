@@ -122,6 +122,28 @@ Result<void> StoreContext::check_open() const {
   return {};
 }
 
+void StoreContext::note_interned(const format::InternedEntry& entry) noexcept {
+  auto& highest = interned_max[std::to_underlying(entry.table)];
+  if (highest.load(std::memory_order_relaxed) < entry.id) highest.store(entry.id, std::memory_order_release);
+}
+
+Result<void> StoreContext::check_interned(const Key& key, BuildId build) const {
+  using enum format::InternedEntry::Table;
+  const auto check = [this](format::InternedEntry::Table table, std::uint32_t id,
+                            const char* name) -> Result<void> {
+    const auto highest = interned_max[std::to_underlying(table)].load(std::memory_order_acquire);
+    if (id <= highest) [[likely]]
+      return {};
+    return std::unexpected(Error(ErrorCode::kInvalidArgument,
+                                 std::string(name) + " id " + std::to_string(id) + " was never interned")
+                               .with_expected("at most " + std::to_string(highest))
+                               .with_found(std::to_string(id)));
+  };
+  VECTOLITH_TRY(check(kScope, key.scope.value, "scope"));
+  VECTOLITH_TRY(check(kChunker, key.chunker.value, "chunker"));
+  return check(kBuild, build.value, "embedder build");
+}
+
 Result<void> StoreContext::check_writable() const {
   VECTOLITH_TRY(check_open());
   if (options.read_only) return fail(ErrorCode::kReadOnly, "the store was opened read-only");

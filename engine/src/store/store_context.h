@@ -103,6 +103,8 @@ struct StoreContext {
   std::map<FamilyId, std::shared_ptr<FamilyState>> families;  ///< [families_mutex]
 
   std::atomic<bool> closed{false};
+  /// Highest defined id of each interned table, by its number; ids are given out without gaps.
+  std::array<std::atomic<std::uint32_t>, 4> interned_max{};
 
   /// A fresh random UUID.
   [[nodiscard]] Uuid random_uuid() const;
@@ -121,6 +123,10 @@ struct StoreContext {
   Result<void> check_not_failed() const;
   /// Errors: kClosed.
   Result<void> check_open() const;
+  /// Counts what `entry` defines as defined.
+  void note_interned(const format::InternedEntry& entry) noexcept;
+  /// Errors: kInvalidArgument naming an id of the row that this store never defined.
+  Result<void> check_interned(const Key& key, BuildId build) const;
   [[nodiscard]] bool is_read_only() const noexcept { return read_only_.load(std::memory_order_acquire); }
 
  private:

@@ -69,25 +69,12 @@ Result<void> StoreImpl::start(bool must_create) {
   }
   const bool may_create = must_create || (context_.options.create_if_missing && !context_.options.read_only);
   VECTOLITH_TRY_ASSIGN(context_.directory, environment.open_directory(context_.path, may_create));
-  VECTOLITH_TRY_ASSIGN(const auto names, context_.directory->list());
-  const bool exists = std::ranges::find(names, format::kSuperblockName) != names.end();
-  if (exists && must_create)
-    return std::unexpected(Error(ErrorCode::kExists, "there is a store already").with_file(context_.path));
-  if (!exists) {
-    // A creation that a crash cut short left files of ours, but no superblock: it is begun anew.
-    const bool only_ours = std::ranges::all_of(names, [](const std::string& name) {
-      const auto parsed = format::parse_name(name);
-      // Segments mean a store that lost its superblock: never to be taken for an empty one.
-      return parsed.has_value() && parsed->kind != format::ParsedName::Kind::kSegment;
-    });
-    if (!may_create || !only_ours) {
-      return std::unexpected(
-          Error(ErrorCode::kNotAStore, may_create ? "the directory is not empty and holds no store"
-                                                  : "the directory holds no vectolith store")
-              .with_file(context_.path));
-    }
+  VECTOLITH_TRY_ASSIGN(bool exists, find_store(must_create, may_create));
+  if (!context_.options.read_only) {
+    VECTOLITH_TRY(lock_store());
+    // Another process may have made a store, and closed it, between the first look and the lock.
+    VECTOLITH_TRY_ASSIGN(exists, find_store(must_create, may_create));
   }
-  if (!context_.options.read_only) VECTOLITH_TRY(lock_store());
   if (!exists) VECTOLITH_TRY(create_files());
   VECTOLITH_TRY(read_superblock());
 
@@ -97,6 +84,7 @@ Result<void> StoreImpl::start(bool must_create) {
   ManifestLog& manifest = *log;
   context_.manifest.set(std::move(log));
   context_.manifest.refresh_version();
+  for (const auto& entry : manifest.state().interned()) context_.note_interned(entry);
   const bool was_clean = manifest.state().clean_close().has_value();
   Recovery recovery(context_, factory_, manifest);
   VECTOLITH_TRY_ASSIGN(auto recovered, recovery.run());
@@ -121,6 +109,37 @@ Result<void> StoreImpl::start(bool must_create) {
   return {};
 }
 
+Result<bool> StoreImpl::find_store(bool must_create, bool may_create) const {
+  const auto fail = [this](ErrorCode code, std::string what) {
+    return std::unexpected(Error(code, std::move(what)).with_file(context_.path));
+  };
+  VECTOLITH_TRY_ASSIGN(const auto names, context_.directory->list());
+  const auto has = [&names](auto&& is_meant) {
+    return std::ranges::any_of(names, [&](const std::string& name) {
+      const auto parsed = format::parse_name(name);
+      return is_meant(parsed ? std::optional(parsed->kind) : std::nullopt);
+    });
+  };
+  using Kind = format::ParsedName::Kind;
+  if (has([](auto kind) { return kind == Kind::kSuperblock; })) {
+    if (must_create) return fail(ErrorCode::kExists, "there is a store already");
+    return true;
+  }
+  // A creation that a crash cut short is begun anew. It leaves nothing but these, for a journal, and then
+  // segments, are made by the first open of a finished store: with them, it is a store that lost `STORE`.
+  if (has([](auto kind) { return kind == Kind::kSegment || kind == Kind::kJournal; })) {
+    return std::unexpected(Error(ErrorCode::kCorruption,
+                                 "the store lost its superblock; copy the directory, then run fsck on it")
+                               .with_file(context_.path + "/" + std::string(format::kSuperblockName)));
+  }
+  if (!may_create) return fail(ErrorCode::kNotAStore, "the directory holds no vectolith store");
+  if (has([](auto kind) { return !kind; })) {
+    return must_create ? fail(ErrorCode::kExists, "the directory is not empty")
+                       : fail(ErrorCode::kNotAStore, "the directory is not empty and holds no store");
+  }
+  return false;
+}
+
 Result<void> StoreImpl::lock_store() {
   VECTOLITH_TRY_ASSIGN(context_.lock_file,
                        context_.directory->open(format::kLockName, OpenMode::kOpenOrCreate));
@@ -142,7 +161,7 @@ Result<void> StoreImpl::create_files() {
   superblock.store_uuid = context_.random_uuid();
   superblock.created_at_s = context_.environment->wall_clock_ms() / 1'000;
   VECTOLITH_TRY(ManifestLog::create(*context_.environment, directory, superblock.store_uuid, {}));
-  const std::string temporary = "STORE.tmp";
+  const std::string temporary(format::kSuperblockTemporaryName);
   {
     VECTOLITH_TRY_ASSIGN(auto file, directory.open(temporary, OpenMode::kOpenOrCreate));
     VECTOLITH_TRY(file->write_at(0, format::encode_superblock(superblock)));

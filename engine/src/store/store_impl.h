@@ -54,6 +54,9 @@ class StoreImpl : public std::enable_shared_from_this<StoreImpl> {
 
  private:
   StoreImpl(const std::string& path, const Options& options, std::shared_ptr<Environment> environment);
+  /// Whether the directory holds a store. Errors: those of Store::open and Store::create where none can be
+  /// made either.
+  Result<bool> find_store(bool must_create, bool may_create) const;
   Result<void> create_files();
   Result<void> read_superblock();
   Result<void> lock_store();

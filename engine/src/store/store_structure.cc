@@ -134,9 +134,10 @@ Result<std::uint32_t> StoreImpl::intern(format::InternedEntry::Table table, std:
   VECTOLITH_TRY(context_.check_writable());
   const std::uint32_t limit = table == format::InternedEntry::Table::kBuild ? 0xFFFFU : 0xFFFF'FFFFU;
   if (highest == limit) return fail(ErrorCode::kLimit, "no interned id is left in this table");
-  const std::array<format::Edit, 1> edits = {
-      format::DefineInterned{{table, highest + 1, version, std::string(name)}}};
+  const format::DefineInterned definition{{table, highest + 1, version, std::string(name)}};
+  const std::array<format::Edit, 1> edits = {definition};
   VECTOLITH_TRY(context_.manifest.commit(edits));
+  context_.note_interned(definition.entry);
   return highest + 1;
 }
 

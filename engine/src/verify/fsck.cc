@@ -11,6 +11,7 @@
 
 #include "io/environment.h"
 #include "verify/fsck_context.h"
+#include "verify/fsck_directory.h"
 #include "verify/fsck_findings.h"
 #include "verify/fsck_journal.h"
 #include "verify/fsck_segment.h"
@@ -28,11 +29,12 @@ Result<std::shared_ptr<Environment>> environment_for(const FsckOptions& options)
   return std::shared_ptr<Environment>(std::move(made));
 }
 
-/// A lost superblock is damage of a store; a directory without any file of ours is none.
+/// A lost superblock is damage of a store; what a creation cut short leaves behind is none yet.
 Result<void> expect_store(const std::string& path, const std::vector<std::string>& names) {
   const bool is_store = std::ranges::any_of(names, [](const std::string& name) {
     const auto parsed = format::parse_name(name);
-    return parsed && parsed->kind != NameKind::kLock && parsed->kind != NameKind::kControlSocket;
+    return parsed && (parsed->kind == NameKind::kSuperblock || parsed->kind == NameKind::kSegment ||
+                      parsed->kind == NameKind::kJournal);
   });
   if (is_store) return {};
   return std::unexpected(
@@ -90,22 +92,18 @@ void check_segments_alone(FsckContext& context, const std::vector<std::string>& 
 }
 
 }  // namespace
-}  // namespace engine
 
-Result<FsckReport> fsck(const std::string& path, const FsckOptions& options) {
-  using namespace engine;
-  VECTOLITH_TRY_ASSIGN(const auto environment, environment_for(options));
-  VECTOLITH_TRY_ASSIGN(const auto directory, environment->open_directory(path, false));
-  VECTOLITH_TRY_ASSIGN(auto names, directory->list());
+Result<FsckReport> fsck_directory(Directory& directory, const FsckOptions& options) {
+  VECTOLITH_TRY_ASSIGN(auto names, directory.list());
   std::ranges::sort(names);
-  VECTOLITH_TRY(expect_store(path, names));
+  VECTOLITH_TRY(expect_store(directory.path(), names));
   std::unique_ptr<File> lock;
   if (!options.online) {
-    VECTOLITH_TRY_ASSIGN(lock, lock_store(*directory));
+    VECTOLITH_TRY_ASSIGN(lock, lock_store(directory));
   }
 
   FsckFindings findings(options);
-  FsckContext context{.directory = *directory,
+  FsckContext context{.directory = directory,
                       .findings = findings,
                       .online = options.online,
                       .store_uuid = std::nullopt,
@@ -124,6 +122,14 @@ Result<FsckReport> fsck(const std::string& path, const FsckOptions& options) {
   }
   check_directory(context, names);
   return std::move(findings).take();
+}
+
+}  // namespace engine
+
+Result<FsckReport> fsck(const std::string& path, const FsckOptions& options) {
+  VECTOLITH_TRY_ASSIGN(const auto environment, engine::environment_for(options));
+  VECTOLITH_TRY_ASSIGN(const auto directory, environment->open_directory(path, false));
+  return engine::fsck_directory(*directory, options);
 }
 
 }  // namespace vectolith

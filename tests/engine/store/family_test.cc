@@ -61,6 +61,18 @@ TEST_F(Put, StoresProvenanceWithTheRow) {
   EXPECT_EQ((**got)->key(), key_of(1));
 }
 
+TEST_F(Put, RefusesATimeThatDoesNotFitARow) {
+  open();
+  auto f = family();
+  const auto vector = vector_of(1);
+  const auto put_at = [&](std::uint64_t s) {
+    return f.put(key_of(1), std::span<const float>(vector), {.created_at_s = s});
+  };
+  EXPECT_EQ(put_at(1ULL << 32).error().code(), ErrorCode::kInvalidArgument);
+  EXPECT_EQ(put_at(~0ULL).error().code(), ErrorCode::kInvalidArgument);
+  EXPECT_TRUE(put_at((1ULL << 32) - 1).has_value());
+}
+
 TEST_F(Put, RejectsWhatIsNoVectorOfTheFamilyAndCountsWhy) {
   open();
   auto f = family();

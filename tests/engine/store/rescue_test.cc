@@ -3,6 +3,7 @@
 #include <atomic>
 #include <cerrno>
 
+#include <vectolith/format/file_name.h>
 #include <vectolith/store.h>
 
 #include "store_fixture.h"
@@ -82,6 +83,51 @@ TEST_F(Faulty, WriteIsAnErrorTheRowIsInvisibleAndTheNextPutGoesElsewhere) {
   f = family();
   expect_holds(f, 1);
   expect_holds(f, 2);
+}
+
+// Story: a durable put of a key that exists asks for a barrier of its segment; a put of the same group
+// then adds a row to that segment. A barrier that does not wait for the row's write would vouch for it.
+TEST_F(Faulty, WriteIsNeverVouchedForByABarrierThatItsGroupAskedForEarlier) {
+  open_faulty();
+  auto f = family();
+  auto other = family("other");
+  put(f, 1);
+  std::atomic<bool> hold{true};
+  std::atomic<int> held{0};
+  std::string failed_path;
+  std::uint64_t failed_at = 0;
+  faults_->decide([&](const DiskChange& change) {
+    if (!is_segment(change) || change.kind != DiskChange::Kind::kWrite) return Verdict{};
+    if (held.fetch_add(1) == 0) {
+      // The first write keeps its commit busy until all others are queued behind it, as one group.
+      hold.wait(true);
+      return Verdict{};
+    }
+    if (failed_at != 0 || change.path != failed_path) return Verdict{};
+    failed_at = change.number;
+    return Verdict{.error = EIO};
+  });
+  failed_path = directory_.file(format::segment_name((**f.get(key_of(1)))->row_id().segment));
+  const auto vector = vector_of(9);
+  const auto bytes = std::as_bytes(std::span(vector));
+  auto first = other.submit_put(key_of(9), bytes);
+  auto existing = f.submit_put(key_of(1), bytes, {.durability = Durability::kDurable});
+  auto added = f.submit_put(key_of(2), bytes);
+  hold.store(false);
+  hold.notify_all();
+  ASSERT_TRUE(first->wait().has_value());
+  EXPECT_TRUE(existing->wait().has_value()) << "its row was saved elsewhere";
+  EXPECT_EQ(added->wait().error().code(), ErrorCode::kIo);
+  ASSERT_NE(failed_at, 0U);
+  for (const auto& change : faults_->history()) {
+    const bool vouches = change.kind == DiskChange::Kind::kDataSync && change.path == failed_path;
+    EXPECT_FALSE(vouches && change.number > failed_at) << "barrier " << change.number;
+  }
+  faults_->decide({});
+  close();
+  open();
+  expect_holds(family(), 1);
+  expect_missing(family(), 2);
 }
 
 TEST_F(Faulty, DiskThatRefusesEverythingTurnsTheStoreReadOnlyWithTheFirstCause) {

@@ -42,16 +42,49 @@ TEST_F(Create, RefusesToCreateOverAStore) {
 }
 
 TEST_F(Create, BeginsAnewWhereACrashCutACreationShort) {
+  // What a crash between any two steps of a creation can leave behind.
+  const std::vector<std::vector<std::string>> leftovers = {
+      {"LOCK"}, {"LOCK", "MANIFEST-0"}, {"LOCK", "MANIFEST-0", "MANIFEST-1", "STORE.tmp"}};
+  for (const auto& names : leftovers) {
+    const TempDirectory directory;
+    for (const auto& name : names) std::ofstream(directory.file(name)) << "torn";
+    Options plain = options();
+    plain.create_if_missing = false;
+    const auto refused = Store::open(directory.path(), plain);
+    ASSERT_FALSE(refused.has_value());
+    EXPECT_EQ(refused.error().code(), ErrorCode::kNotAStore);
+    const auto made = Store::create(directory.path(), options());
+    ASSERT_TRUE(made.has_value()) << names.back() << ": " << made.error().to_string();
+    EXPECT_TRUE((*made)->families().empty());
+    EXPECT_FALSE(std::filesystem::exists(directory.file("STORE.tmp")));
+  }
+}
+
+TEST_F(Create, NeverTakesAStoreThatLostItsSuperblockForAnEmptyDirectory) {
   open();
+  auto docs = family();
+  put(docs, 1);
   close();
-  std::filesystem::remove(directory_.file("STORE"));
-  Options plain = options();
-  plain.create_if_missing = false;
-  const auto refused = Store::open(directory_.path(), plain);
-  ASSERT_FALSE(refused.has_value());
-  EXPECT_EQ(refused.error().code(), ErrorCode::kNotAStore);
+  const TempDirectory aside;
+  std::filesystem::rename(directory_.file("STORE"), aside.file("STORE"));
+  for (const bool must_create : {false, true}) {
+    const auto opened =
+        must_create ? Store::create(directory_.path(), options()) : Store::open(directory_.path(), options());
+    ASSERT_FALSE(opened.has_value());
+    EXPECT_EQ(opened.error().code(), ErrorCode::kCorruption);
+    EXPECT_TRUE(opened.error().file().ends_with("/STORE"));
+  }
+  std::filesystem::rename(aside.file("STORE"), directory_.file("STORE"));
   open();
-  EXPECT_TRUE(store_->families().empty());
+  expect_holds(family(), 1);
+}
+
+TEST_F(Create, SaysExistsForADirectoryWithForeignFiles) {
+  std::ofstream(directory_.file("thesis.txt")) << "mine";
+  const auto created = Store::create(directory_.path(), options());
+  ASSERT_FALSE(created.has_value());
+  EXPECT_EQ(created.error().code(), ErrorCode::kExists);
+  EXPECT_FALSE(std::filesystem::exists(directory_.file("LOCK")));
 }
 
 TEST_F(Create, RefusesOptionsOutOfRange) {
@@ -253,6 +286,43 @@ TEST_F(Interned, ScopesAndChunkersKeepEqualDigestsApart) {
   EXPECT_TRUE(same_bytes(***f.get(plain), vector_of(1)));
   EXPECT_TRUE(same_bytes(***f.get(scoped), vector_of(2)));
   EXPECT_TRUE(same_bytes(***f.get(chunked), vector_of(3)));
+}
+
+TEST_F(Interned, IdsThatWereNeverDefinedAreRefusedByEveryPut) {
+  open();
+  auto f = family();
+  auto records = *store_->record_family("r");
+  const auto scope = *store_->intern_scope("tenant");
+  const auto chunker = *store_->intern_chunker("words", 3);
+  const auto build = *store_->intern_build("b1");
+  const auto vector = vector_of(1);
+  const auto bytes = std::as_bytes(std::span(vector));
+  for (const bool reopened : {false, true}) {
+    if (reopened) {
+      close();
+      open();
+      f = family();
+      records = *store_->record_family("r");
+    }
+    const Key good{Digest::from_number(1), scope, chunker};
+    const Key keys[] = {{good.digest, ScopeId(scope.value + 1), chunker},
+                        {good.digest, scope, ChunkerId(chunker.value + 1)}};
+    for (const auto& key : keys) {
+      const std::vector<BatchRow> rows = {{good, bytes}, {key, bytes}};
+      EXPECT_EQ(f.put(key, bytes).error().code(), ErrorCode::kInvalidArgument);
+      EXPECT_EQ(f.submit_put(key, bytes).error().code(), ErrorCode::kInvalidArgument);
+      EXPECT_EQ(f.put_batch(rows).error().code(), ErrorCode::kInvalidArgument);
+      EXPECT_EQ(records.put(key, bytes).error().code(), ErrorCode::kInvalidArgument);
+      EXPECT_FALSE(*f.contains(key));
+    }
+    const BuildId unknown(static_cast<std::uint16_t>(build.value + 1));
+    const auto refused = f.put(good, bytes, {.build = unknown});
+    ASSERT_FALSE(refused.has_value());
+    EXPECT_NE(refused.error().to_string().find("embedder build id 2"), std::string::npos)
+        << refused.error().to_string();
+    EXPECT_EQ(f.size(), reopened ? 1U : 0U);
+    EXPECT_TRUE(f.put(good, bytes, {.build = build}).has_value());
+  }
 }
 
 using Close = StoreTest;

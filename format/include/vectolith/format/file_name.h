@@ -11,6 +11,8 @@
 namespace vectolith::format {
 
 inline constexpr std::string_view kSuperblockName = "STORE";
+/// The superblock until it is whole and durable, and gets its name.
+inline constexpr std::string_view kSuperblockTemporaryName = "STORE.tmp";
 inline constexpr std::string_view kLockName = "LOCK";
 inline constexpr std::string_view kControlSocketName = "CONTROL";
 
@@ -25,7 +27,16 @@ std::string pool_name(std::uint64_t number);
 
 /// What a name in a store's directory stands for.
 struct ParsedName {
-  enum class Kind : std::uint8_t { kSuperblock, kLock, kManifest, kSegment, kJournal, kPool, kControlSocket };
+  enum class Kind : std::uint8_t {
+    kSuperblock,
+    kLock,
+    kManifest,
+    kSegment,
+    kJournal,
+    kPool,
+    kControlSocket,
+    kSuperblockTemporary,
+  };
   Kind kind{};
   std::uint64_t number = 0;  ///< Segment or journal id, pool number, manifest index.
 };

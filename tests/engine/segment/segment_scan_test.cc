@@ -1,0 +1,84 @@
+/// @file
+/// Promises of scans: which rows of a segment file count, whatever its rows look like.
+#include "segment/segment_scan.h"
+
+#include <cstddef>
+#include <string>
+#include <vector>
+
+#include <vectolith/format/file_name.h>
+
+#include "engine/store/store_fixture.h"
+
+namespace vectolith::testing {
+namespace {
+
+using engine::MappedSegment;
+using format::RowRange;
+
+constexpr std::uint32_t kRows = 10;
+
+class SettledScan : public StoreTest {
+ protected:
+  /// Writes and closes a store whose only segment holds kRows rows, or records of one unit each.
+  std::string write_segment(bool records) {
+    open();
+    if (records) {
+      auto family = *store_->record_family("r");
+      for (std::uint64_t i = 0; i < kRows; ++i) EXPECT_TRUE(family.put(key_of(i), "").has_value());
+    } else {
+      auto vectors = family();
+      for (std::uint64_t i = 0; i < kRows; ++i) put(vectors, i);
+    }
+    close();
+    return format::segment_name(SegmentId(1));
+  }
+  std::shared_ptr<MappedSegment> map(std::vector<RowRange> invalid) {
+    posix_ = *environment_->open_directory(directory_.path(), false);
+    auto segment = *MappedSegment::open(*posix_, SegmentId(1), engine::OpenMode::kReadOnly);
+    EXPECT_TRUE(segment->map().has_value());
+    segment->invalid = std::move(invalid);
+    return segment;
+  }
+  std::unique_ptr<engine::Directory> posix_;
+};
+
+TEST_F(SettledScan, KeepsRowsInvalidThatWereFoundSoBeforeAlsoAtTheEnd) {
+  write_segment(false);
+  const std::vector<RowRange> invalid = {{2, 3}, {kRows - 2, kRows - 1}};
+  const auto segment = map(invalid);
+  const auto scan = engine::scan_settled(*segment, kRows);
+  ASSERT_TRUE(scan.has_value()) << scan.error().to_string();
+  EXPECT_EQ(scan->row_count, kRows);
+  EXPECT_EQ(scan->kept, kRows - 4);
+  EXPECT_EQ(scan->invalid, invalid);
+  EXPECT_TRUE(scan->damaged.empty());
+}
+
+TEST_F(SettledScan, OfRecordsKeepsTheCountAndTheInvalidUnitsAtTheEnd) {
+  const auto name = write_segment(true);
+  const auto units = [&] {
+    const auto segment = map({});
+    return engine::scan_unsealed(*segment, 0)->row_count;
+  }();
+  const std::uint32_t units_each = units / kRows;
+  auto bytes = read_file(directory_.file(name));
+  format::SegmentHeader header;
+  std::memcpy(&header, bytes.data(), sizeof(header));
+  bytes[header.matrix_offset + (units - units_each) * 64ULL] ^= std::byte{1};
+  write_file(directory_.file(name), bytes);
+
+  const std::vector<RowRange> invalid = {{units - units_each, units - 1}};
+  for (const bool known : {false, true}) {
+    const auto segment = map(known ? invalid : std::vector<RowRange>());
+    const auto scan = engine::scan_settled(*segment, units);
+    ASSERT_TRUE(scan.has_value()) << scan.error().to_string();
+    EXPECT_EQ(scan->row_count, units);
+    EXPECT_EQ(scan->kept, kRows - 1);
+    EXPECT_EQ(scan->invalid, invalid);
+    EXPECT_EQ(scan->damaged.size(), known ? 0U : 1U) << "what is known is not reported again";
+  }
+}
+
+}  // namespace
+}  // namespace vectolith::testing
