@@ -147,6 +147,19 @@ def print_writers(measurements):
         print(f"\n{figure}, {side}: {writers} writers put {with_spread(ratios)} times the rows of one. {judged}")
 
 
+def print_index_memory(measurements):
+    """Anonymous bytes a row of the index over all sizes it was grown to."""
+    samples = [sample["counters"] for (figure, _), sides in measurements.items() if figure.startswith("bytes_per_row/")
+               for sample in sides["engine"].values()]
+    if not samples:
+        return
+    resident, peak = ([sample[name] for sample in samples] for name in ("resident_B", "peak_B"))
+    print(f"\nindex RAM a row over {len(set(f for f, _ in measurements if f.startswith('bytes_per_row/')))} sizes: "
+          f"mean {statistics.mean(resident):.2f} B ({verdict(statistics.mean(resident), 12, False)}), "
+          f"largest {max(resident):.2f} B ({verdict(max(resident), 14, False)}), "
+          f"peak while growing {max(peak):.2f} B ({verdict(max(peak), 18, False)})")
+
+
 def print_counters(measurements):
     print("\n| figure | threads | counter | median (spread) | goal |")
     print("|---|---|---|---|---|")
@@ -193,6 +206,7 @@ def main():
     print_head(context, arguments.repetitions)
     print_speed(measurements)
     print_writers(measurements)
+    print_index_memory(measurements)
     print_counters(measurements)
     if arguments.json:
         arguments.json.write_text(json.dumps(documents), encoding="utf-8")

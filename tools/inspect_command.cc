@@ -36,6 +36,9 @@ std::unexpected<Error> foreign_file(const InputFile& file, const Magic& magic, s
     error = Error(ErrorCode::kNotFound, "a pool file holds nothing yet");
   } else if (parsed.has_value() && parsed->kind == format::ParsedName::Kind::kLock) {
     error = Error(ErrorCode::kNotFound, "the lock file holds nothing");
+  } else if (parsed.has_value() && parsed->kind == format::ParsedName::Kind::kManifest && magic == Magic{}) {
+    error =
+        Error(ErrorCode::kNotFound, "this manifest file was never used; the other one holds the manifest");
   }
   return std::unexpected(std::move(error)
                              .with_file(file.path())

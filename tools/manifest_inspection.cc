@@ -60,7 +60,7 @@ Json edit_json(const format::Edit& edit) {
             return {{"edit", "DefineInterned"},
                     {"table", table_name(e.entry.table)},
                     {"id", e.entry.id},
-                    {"version", e.entry.version},
+                    {"chunker_version", e.entry.version},
                     {"name", e.entry.name}};
           },
           [](const CreateFamily& e) -> Json { return create_family_json(e); },

@@ -27,7 +27,10 @@ constexpr CodeEntry kCodes[] = {
     {ErrorCode::kLocked, kExitLocked,
      "wait for that process or stop it; or let it open the store with Options::control = true: then stats, "
      "get, put, erase, scan, sync and 'fsck --online' reach it through the socket in the store's directory"},
-    {ErrorCode::kUnsupported, kExitUnsupported, "use the version of vectolith that wrote it, or a newer one"},
+    {ErrorCode::kUnsupported, kExitUnsupported,
+     "if a file is too new, use the version of vectolith that wrote it, or a newer one; if it is io_uring, "
+     "leave "
+     "out '--io uring'"},
     {ErrorCode::kNoSpace, kExitIo, "free space on the disk and run it again; nothing stored was lost"},
     {ErrorCode::kLimit, kExitUsage, "docs/format.md lists the limits"},
     {ErrorCode::kExists, kExitUsage, "choose another name or directory"},
@@ -82,6 +85,7 @@ void report_event(const Event& event) {
 }
 
 void note(std::string_view text) {
+  (void)std::fflush(stdout);
   write_text(stderr, std::string("vectolith: note: ").append(text).append("\n"));
 }
 

@@ -24,7 +24,8 @@ struct FamilyStats {
   std::uint64_t live_rows = 0;
   std::uint64_t dead_rows = 0;  ///< Superseded, erased or damaged rows still on disk.
   std::uint64_t segments = 0;
-  std::uint64_t payload_bytes = 0;    ///< Vector (or record) bytes of live rows.
+  /// Vector bytes of live rows; in a record family all bytes of its records, headers and dead ones included.
+  std::uint64_t payload_bytes = 0;
   std::uint64_t allocated_bytes = 0;  ///< Blocks the file system holds for its segments.
   std::uint64_t index_bytes = 0;      ///< Anonymous memory of the index.
 };

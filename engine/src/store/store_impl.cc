@@ -92,7 +92,7 @@ Result<void> StoreImpl::start(bool must_create) {
   if (!was_clean && context_.counters.recovered_rows.load() > 0) {
     context_.report(Event::Kind::kRecovered, "the store was not closed cleanly; " +
                                                  std::to_string(context_.counters.recovered_rows.load()) +
-                                                 " rows of unsealed segments were recovered");
+                                                 " rows of unsealed segments were read back");
   }
   if (!context_.options.read_only) {
     for (auto& job : recovered.seal_jobs) committer_.queue_seal(std::move(job));
