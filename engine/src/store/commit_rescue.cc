@@ -68,6 +68,13 @@ Result<void> Committer::rescue(FamilyState& family, const std::shared_ptr<Mapped
   const std::uint32_t durable = segment->rows_durable();
   const auto rows = live_rows_from(*segment, durable);
   std::erase(dirty_, segment);
+  // It will be frozen, which is final until the next open seals it.
+  const auto is_of_segment = [&](const SealJob& job) { return job.segment == segment; };
+  std::erase_if(rolled_, is_of_segment);
+  {
+    const std::lock_guard lock(seal_mutex_);
+    std::erase_if(seal_jobs_, is_of_segment);
+  }
   if (family.active == segment) {
     family.active = nullptr;
     family.next_row = 0;

@@ -90,6 +90,7 @@ void Committer::commit_group() {
   await_syncs();
   finish_syncs();
   finish(true);
+  queue_rolled();
   add(context_.counters.commits);
   add(context_.counters.commit_rows, rows);
 }
@@ -218,6 +219,12 @@ void Committer::finish(bool durable) {
     if (durable && rescue_error_ && !write->error) write->error = rescue_error_;
     complete(*std::exchange(write, nullptr));
   }
+}
+
+void Committer::queue_rolled() {
+  // Not while the commit was planned: whoever seals takes rows() for final, and this commit's rows count
+  // only once they are published.
+  for (auto& job : std::exchange(rolled_, {})) queue_seal(std::move(job));
 }
 
 std::vector<SealJob> Committer::take_seal_jobs() {

@@ -127,6 +127,7 @@ class Committer {
   void publish_erase(const PlannedChange& change);
   void finish(bool durable);
   void finish_syncs();
+  void queue_rolled();
   Result<void> commit_large_batch(PendingWrite& write, std::span<const std::uint32_t> items);
   Result<void> write_large_chunk(PendingWrite& write, std::span<const std::uint32_t> items,
                                  MappedSegment& segment);
@@ -161,7 +162,8 @@ class Committer {
   std::vector<PlannedChange> changes_;
   std::unordered_multimap<std::uint64_t, std::size_t> change_of_hash_;
   std::vector<std::shared_ptr<MappedSegment>>
-      extra_syncs_;  ///< Segments without new rows that need a barrier.
+      extra_syncs_;              ///< Segments without new rows that need a barrier.
+  std::vector<SealJob> rolled_;  ///< Left for a new segment in this commit; may hold rows of it.
   std::vector<IoOperation> operations_;
   std::vector<format::JournalRow> journal_rows_;
   std::vector<IoOperation::Buffer> journal_buffers_;
