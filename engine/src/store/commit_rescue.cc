@@ -63,6 +63,10 @@ struct MovedRow {
 
 Result<void> Committer::rescue(FamilyState& family, const std::shared_ptr<MappedSegment>& segment,
                                const Error& cause) {
+  const auto families = context_.family_list();
+  const bool exists =
+      std::ranges::any_of(families, [&](const auto& listed) { return listed.get() == &family; });
+  if (!exists) return {};  // Dropped while its segment was being sealed: nobody misses the rows.
   add(context_.counters.segments_poisoned);
   context_.report(Event::Kind::kSegmentPoisoned, "a segment failed; its rows are written elsewhere", cause);
   const std::uint32_t durable = segment->rows_durable();

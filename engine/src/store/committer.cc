@@ -59,7 +59,15 @@ bool Committer::step() {
   return worked;
 }
 
+void Committer::refuse_group() {
+  for (auto*& write : group_) {
+    write->error = Error(ErrorCode::kClosed, "the store is closed");
+    complete(*std::exchange(write, nullptr));
+  }
+}
+
 void Committer::commit_group() {
+  if (files_closed()) return refuse_group();
   runs_.clear();
   changes_.clear();
   change_of_hash_.clear();
@@ -77,7 +85,7 @@ void Committer::commit_group() {
       shut_ ? Result<void>(fail(ErrorCode::kClosed, "the store is closed")) : reserve_sequences(rows);
   for (auto* write : group_) {
     write->commit = last_commit();
-    if (!reserved) {
+    if (!reserved && write->kind != PendingWrite::Kind::kSync) {
       write->error = reserved.error();
     } else {
       plan(*write);
@@ -258,6 +266,7 @@ void Committer::forget_family(const FamilyState& family) {
 
 void Committer::write_witness() {
   constexpr std::uint32_t kJournalReserveRows = 4'096;
+  if (shut_ || files_closed()) return;  // A clean close has said how many rows the journal holds.
   for (const auto& segment : witnessed_) {
     if (journal_->rows_free() <= kJournalReserveRows) break;
     auto row = format::JournalRow::watermark(segment->id(), segment->rows_durable(), next_sequence(),
