@@ -7,9 +7,14 @@
 #include <fstream>
 #include <iostream>
 #include <iterator>
+#include <map>
 #include <string_view>
+#include <system_error>
+#include <utility>
 
 #include <unistd.h>
+
+#include <vectolith/format/file_name.h>
 
 namespace vectolith::testing {
 namespace {
@@ -17,6 +22,22 @@ namespace {
 [[noreturn]] void give_up(const std::string& what) {
   std::cerr << what << '\n';
   std::abort();
+}
+
+/// The files of a directory, with the bytes of those that are manifests.
+std::map<std::string, std::string> names_and_manifests(const std::string& path) {
+  std::map<std::string, std::string> files;
+  for (const auto& entry : std::filesystem::directory_iterator(path)) {
+    if (!entry.is_regular_file()) continue;
+    const std::string name = entry.path().filename();
+    const auto parsed = format::parse_name(name);
+    const bool manifest = parsed.has_value() && parsed->kind == format::ParsedName::Kind::kManifest;
+    auto& bytes = files[name];
+    if (!manifest) continue;
+    std::ifstream in(entry.path(), std::ios::binary);  // Not read_file: it may be gone meanwhile.
+    bytes.assign(std::istreambuf_iterator<char>(in), {});
+  }
+  return files;
 }
 
 }  // namespace
@@ -62,10 +83,19 @@ void write_file(const std::string& path, const std::vector<std::byte>& bytes) {
 }
 
 void copy_files(const std::string& from, const std::string& to) {
-  for (const auto& entry : std::filesystem::directory_iterator(from)) {
-    if (!entry.is_regular_file()) continue;
-    std::filesystem::copy_file(entry.path(), std::filesystem::path(to) / entry.path().filename(),
-                               std::filesystem::copy_options::overwrite_existing);
+  // An open store's maintainer may add a file between the listing and the copy of the manifest that names
+  // it, which no crash could leave: copy again until the manifest stood still meanwhile.
+  for (auto before = names_and_manifests(from);;) {
+    for (const auto& [name, manifest] : before) {
+      std::error_code error;
+      std::filesystem::copy_file(std::filesystem::path(from) / name, std::filesystem::path(to) / name,
+                                 std::filesystem::copy_options::overwrite_existing, error);
+      if (error && error != std::errc::no_such_file_or_directory) give_up("cannot copy " + name);
+    }
+    auto after = names_and_manifests(from);
+    if (after == before) return;
+    for (const auto& [name, manifest] : before) std::filesystem::remove(std::filesystem::path(to) / name);
+    before = std::move(after);
   }
 }
 

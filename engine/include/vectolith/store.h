@@ -129,12 +129,17 @@ struct SegmentView {
   std::uint32_t stride_bytes = 0;
   Dtype dtype{};
   std::span<const format::MetaRow> meta;  ///< `rows` entries.
-  std::span<const std::uint64_t> live;    ///< ceil(rows / 64) words, frozen.
+  /// ceil(rows / 64) words, frozen; but an erase clears bits of a snapshot's while you read: `live_word`.
+  std::span<const std::uint64_t> live;
   std::uint64_t live_rows = 0;
   std::shared_ptr<const void> pin;  ///< Holds all of the above.
 
   [[nodiscard]] bool is_live(std::uint32_t row) const noexcept {
-    return (live[row / 64] >> (row % 64) & 1) != 0;
+    return (live_word(row / 64) >> (row % 64) & 1) != 0;
+  }
+  /// live[index], read so that an erase may change it meanwhile.
+  [[nodiscard]] std::uint64_t live_word(std::size_t index) const noexcept {
+    return __atomic_load_n(&live[index], __ATOMIC_RELAXED);
   }
   [[nodiscard]] std::span<const std::byte> vector(std::uint32_t row) const noexcept {
     return {base + std::size_t{row} * stride_bytes, stride_bytes};

@@ -156,7 +156,8 @@ Result<std::shared_ptr<MappedSegment>> Committer::next_segment(FamilyState& fami
 Result<void> Committer::roll_segment(FamilyState& family, std::uint32_t rows) {
   VECTOLITH_TRY_ASSIGN(auto next, next_segment(family, rows));
   VECTOLITH_TRY(attach_segment(family, next));
-  if (family.active != nullptr) queue_seal({.family = family.shared_from_this(), .segment = family.active});
+  if (family.active != nullptr)
+    rolled_.push_back({.family = family.shared_from_this(), .segment = family.active});
   const std::uint64_t doubled = std::max(family.next_segment_bytes.load(), next->header().file_bytes) * 2;
   family.next_segment_bytes.store(std::min(family.segment_bytes_target, doubled));
   family.active = std::move(next);

@@ -63,11 +63,22 @@ struct MovedRow {
 
 Result<void> Committer::rescue(FamilyState& family, const std::shared_ptr<MappedSegment>& segment,
                                const Error& cause) {
+  const auto families = context_.family_list();
+  const bool exists =
+      std::ranges::any_of(families, [&](const auto& listed) { return listed.get() == &family; });
+  if (!exists) return {};  // Dropped while its segment was being sealed: nobody misses the rows.
   add(context_.counters.segments_poisoned);
   context_.report(Event::Kind::kSegmentPoisoned, "a segment failed; its rows are written elsewhere", cause);
   const std::uint32_t durable = segment->rows_durable();
   const auto rows = live_rows_from(*segment, durable);
   std::erase(dirty_, segment);
+  // It will be frozen, which is final until the next open seals it.
+  const auto is_of_segment = [&](const SealJob& job) { return job.segment == segment; };
+  std::erase_if(rolled_, is_of_segment);
+  {
+    const std::lock_guard lock(seal_mutex_);
+    std::erase_if(seal_jobs_, is_of_segment);
+  }
   if (family.active == segment) {
     family.active = nullptr;
     family.next_row = 0;

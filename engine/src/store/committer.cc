@@ -59,7 +59,15 @@ bool Committer::step() {
   return worked;
 }
 
+void Committer::refuse_group() {
+  for (auto*& write : group_) {
+    write->error = Error(ErrorCode::kClosed, "the store is closed");
+    complete(*std::exchange(write, nullptr));
+  }
+}
+
 void Committer::commit_group() {
+  if (files_closed()) return refuse_group();
   runs_.clear();
   changes_.clear();
   change_of_hash_.clear();
@@ -77,7 +85,7 @@ void Committer::commit_group() {
       shut_ ? Result<void>(fail(ErrorCode::kClosed, "the store is closed")) : reserve_sequences(rows);
   for (auto* write : group_) {
     write->commit = last_commit();
-    if (!reserved) {
+    if (!reserved && write->kind != PendingWrite::Kind::kSync) {
       write->error = reserved.error();
     } else {
       plan(*write);
@@ -90,6 +98,7 @@ void Committer::commit_group() {
   await_syncs();
   finish_syncs();
   finish(true);
+  queue_rolled();
   add(context_.counters.commits);
   add(context_.counters.commit_rows, rows);
 }
@@ -220,6 +229,12 @@ void Committer::finish(bool durable) {
   }
 }
 
+void Committer::queue_rolled() {
+  // Not while the commit was planned: whoever seals takes rows() for final, and this commit's rows count
+  // only once they are published.
+  for (auto& job : std::exchange(rolled_, {})) queue_seal(std::move(job));
+}
+
 std::vector<SealJob> Committer::take_seal_jobs() {
   const std::lock_guard lock(seal_mutex_);
   return std::exchange(seal_jobs_, {});
@@ -251,6 +266,7 @@ void Committer::forget_family(const FamilyState& family) {
 
 void Committer::write_witness() {
   constexpr std::uint32_t kJournalReserveRows = 4'096;
+  if (shut_ || files_closed()) return;  // A clean close has said how many rows the journal holds.
   for (const auto& segment : witnessed_) {
     if (journal_->rows_free() <= kJournalReserveRows) break;
     auto row = format::JournalRow::watermark(segment->id(), segment->rows_durable(), next_sequence(),

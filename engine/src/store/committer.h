@@ -80,13 +80,16 @@ class Committer {
   void queue_seal(SealJob job);
   /// A seal made the segment durable. Needs the commit lock.
   void note_durable(const std::shared_ptr<MappedSegment>& segment);
-  /// Refuses every later write with kClosed. Needs the commit lock.
+  /// Refuses every later put and erase with kClosed; syncs still run. Needs the commit lock.
   void shut() noexcept { shut_ = true; }
-  /// Closes the journal and the queue, and so releases their locks. After `shut`.
+  /// Closes the journal and the queue, and so releases their locks; syncs are refused, too. After `shut`.
+  /// Needs the commit lock.
   void close_files() noexcept {
     io_.reset();
     journal_.reset();
   }
+  /// True from `close_files` on. Needs the commit lock.
+  [[nodiscard]] bool files_closed() const noexcept { return journal_ == nullptr; }
   /// Copies the rows of a segment whose sync failed, and that are acknowledged, into a new one; the
   /// old one is frozen at its durable rows. Needs the commit lock.
   /// Errors: the store is then read-only and the rows that could not be saved are counted as lost.
@@ -103,6 +106,7 @@ class Committer {
 
  private:
   void commit_group();
+  void refuse_group();
   Result<void> reserve_sequences(std::size_t count);
   void plan(PendingWrite& write);
   Result<void> plan_put(PendingWrite& write);
@@ -127,6 +131,7 @@ class Committer {
   void publish_erase(const PlannedChange& change);
   void finish(bool durable);
   void finish_syncs();
+  void queue_rolled();
   Result<void> commit_large_batch(PendingWrite& write, std::span<const std::uint32_t> items);
   Result<void> write_large_chunk(PendingWrite& write, std::span<const std::uint32_t> items,
                                  MappedSegment& segment);
@@ -161,7 +166,8 @@ class Committer {
   std::vector<PlannedChange> changes_;
   std::unordered_multimap<std::uint64_t, std::size_t> change_of_hash_;
   std::vector<std::shared_ptr<MappedSegment>>
-      extra_syncs_;  ///< Segments without new rows that need a barrier.
+      extra_syncs_;              ///< Segments without new rows that need a barrier.
+  std::vector<SealJob> rolled_;  ///< Left for a new segment in this commit; may hold rows of it.
   std::vector<IoOperation> operations_;
   std::vector<format::JournalRow> journal_rows_;
   std::vector<IoOperation::Buffer> journal_buffers_;

@@ -247,10 +247,9 @@ Result<std::size_t> Family::multi_get_copy(std::span<const Key> keys, std::span<
 
 Result<std::vector<SegmentView>> Family::segments() const {
   VECTOLITH_TRY(store_->context().check_open());
-  if (state_->dropped.load())
-    return fail(ErrorCode::kWrongFamily, "family '" + state_->name + "' was dropped");
   std::vector<SegmentView> views;
   const engine::Committer::Lock lock(store_->committer());
+  VECTOLITH_TRY(engine::StoreImpl::check_listable(*state_));
   for (const auto& segment : state_->by_ordinal) {
     if (segment->live_rows() > 0)
       views.push_back(engine::view_of(engine::freeze_segment(segment, segment->rows()), *state_));

@@ -109,11 +109,10 @@ Result<EraseResult> RecordFamily::erase(const Key& key, std::optional<Durability
 
 Result<void> RecordFamily::for_each(const std::function<bool(const Record&)>& visit) const {
   VECTOLITH_TRY(store_->context().check_open());
-  if (state_->dropped.load())
-    return fail(ErrorCode::kWrongFamily, "family '" + state_->name + "' was dropped");
   std::vector<std::shared_ptr<engine::FrozenSegment>> frozen;
   {
     const engine::Committer::Lock lock(store_->committer());
+    VECTOLITH_TRY(engine::StoreImpl::check_listable(*state_));
     for (const auto& segment : state_->by_ordinal)
       frozen.push_back(engine::freeze_segment(segment, segment->rows()));
   }

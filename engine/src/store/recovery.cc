@@ -16,7 +16,6 @@ namespace vectolith::engine {
 namespace {
 
 constexpr std::uint32_t kJournalRows = 65'472;  // 4 MiB with the header.
-constexpr std::uint64_t kWorthReleasingBytes = 256 * 1'024;
 
 Error newer_than_manifest(const std::string& file, std::uint64_t named, ManifestVersion found) {
   return Error(ErrorCode::kCorruption,

@@ -46,7 +46,8 @@ SegmentView view_of(const std::shared_ptr<FrozenSegment>& frozen, const FamilySt
   view.dtype = family.spec.dtype;
   view.meta = {&segment.meta(0), frozen->rows};
   view.live = frozen->live;
-  for (const auto word : frozen->live) view.live_rows += static_cast<std::uint64_t>(std::popcount(word));
+  for (std::size_t i = 0; i < view.live.size(); ++i)
+    view.live_rows += static_cast<std::uint64_t>(std::popcount(view.live_word(i)));
   view.pin = frozen;
   return view;
 }

@@ -58,8 +58,8 @@ Result<std::unique_ptr<Store>> Store::create(const std::string& path, const Opti
 }
 
 Result<void> Store::close() {
-  control_.reset();  // Its sessions call this store: they end before it does.
-  return impl_->close();
+  // The control server's sessions call this store: they end before it does.
+  return impl_->close([this] { control_.reset(); });
 }
 
 Result<Family> Store::family(std::string_view name, const ModelSpec& spec, const FamilyOptions& options) {

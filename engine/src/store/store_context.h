@@ -44,10 +44,14 @@ inline void add(std::atomic<std::uint64_t>& counter, std::uint64_t amount = 1) n
 /// The manifest with its lock. Lock order: commit lock, then this.
 class SharedManifest {
  public:
-  void set(std::unique_ptr<ManifestLog> log) noexcept { log_ = std::move(log); }
-  /// Errors: as ManifestLog::commit.
+  void set(std::unique_ptr<ManifestLog> log) noexcept {
+    const std::lock_guard lock(mutex_);
+    log_ = std::move(log);
+  }
+  /// Errors: as ManifestLog::commit, kClosed.
   Result<void> commit(std::span<const format::Edit> edits, bool uses_reserve = false) {
     const std::lock_guard lock(mutex_);
+    VECTOLITH_TRY(check_open());
     auto committed = log_->commit(edits, uses_reserve);
     version_.store(log_->version().value, std::memory_order_release);
     return committed;
@@ -56,16 +60,18 @@ class SharedManifest {
   template <class Build>
   Result<void> commit_with(const Build& edits, bool uses_reserve = false) {
     const std::lock_guard lock(mutex_);
+    VECTOLITH_TRY(check_open());
     const std::vector<format::Edit> built = edits(log_->state());
     if (built.empty()) return {};
     auto committed = log_->commit(built, uses_reserve);
     version_.store(log_->version().value, std::memory_order_release);
     return committed;
   }
+  /// An empty state once the store is closed.
   template <class Read>
   auto read(const Read& reader) const {
     const std::lock_guard lock(mutex_);
-    return reader(log_->state());
+    return reader(log_ != nullptr ? log_->state() : closed_);
   }
   [[nodiscard]] ManifestVersion version() const noexcept {
     return ManifestVersion(version_.load(std::memory_order_acquire));
@@ -73,8 +79,15 @@ class SharedManifest {
   void refresh_version() noexcept { version_.store(log_->version().value, std::memory_order_release); }
 
  private:
+  [[nodiscard]] Result<void> check_open() const {
+    if (log_ == nullptr) [[unlikely]]
+      return fail(ErrorCode::kClosed, "the store is closed");
+    return {};
+  }
+
   mutable std::mutex mutex_;
   std::unique_ptr<ManifestLog> log_;
+  const ManifestState closed_;
   std::atomic<std::uint64_t> version_{0};
 };
 

@@ -97,13 +97,9 @@ Result<void> StoreImpl::start(bool must_create) {
   if (!context_.options.read_only) {
     for (auto& job : recovered.seal_jobs) committer_.queue_seal(std::move(job));
     VECTOLITH_TRY(committer_.start(recovered.next_sequence, recovered.reserved_until,
-                                   std::move(recovered.journal), recovered.next_journal_id, [this] {
-                                     if (maintainer_ != nullptr) maintainer_->notify();
-                                   }));
-    flusher_ = environment.start_worker("vl-flush", [this]() -> std::chrono::nanoseconds {
-      return committer_.step() ? std::chrono::nanoseconds(0) : std::chrono::nanoseconds(kFlusherIdle);
-    });
-    maintainer_ = environment.start_worker("vl-maintain", [this] { return maintenance_.step(); });
+                                   std::move(recovered.journal), recovered.next_journal_id,
+                                   [this] { notify_maintainer(); }));
+    start_workers();
   }
   open_ns_ = environment.steady_ns() - began;
   return {};
@@ -138,6 +134,28 @@ Result<bool> StoreImpl::find_store(bool must_create, bool may_create) const {
                        : fail(ErrorCode::kNotAStore, "the directory is not empty and holds no store");
   }
   return false;
+}
+
+void StoreImpl::start_workers() {
+  auto& environment = *context_.environment;
+  const std::lock_guard lock(workers_mutex_);
+  flusher_ = environment.start_worker("vl-flush", [this]() -> std::chrono::nanoseconds {
+    return committer_.step() ? std::chrono::nanoseconds(0) : std::chrono::nanoseconds(kFlusherIdle);
+  });
+  maintainer_ = environment.start_worker("vl-maintain", [this] { return maintenance_.step(); });
+}
+
+void StoreImpl::stop_workers() {
+  std::unique_lock lock(workers_mutex_);
+  const auto flusher = std::move(flusher_);
+  const auto maintainer = std::move(maintainer_);
+  // They end after the lock, which a commit of the flusher may wait for.
+  lock.unlock();
+}
+
+void StoreImpl::notify_maintainer() {
+  const std::lock_guard lock(workers_mutex_);
+  if (maintainer_ != nullptr) maintainer_->notify();
 }
 
 Result<void> StoreImpl::lock_store() {
@@ -194,26 +212,40 @@ Result<void> StoreImpl::read_superblock() {
   return {};
 }
 
-Result<void> StoreImpl::close() {
-  if (context_.closed.exchange(true)) return {};
-  if (context_.options.read_only || flusher_ == nullptr) return {};
-  flusher_.reset();
-  maintainer_.reset();
+Result<void> StoreImpl::close(const std::function<void()>& before) {
+  const std::lock_guard closing(close_mutex_);
+  if (context_.closed.load()) return {};
+  if (before) before();
+  context_.closed.store(true);
+  if (context_.options.read_only) return {};
+  stop_workers();
   while (committer_.step()) {
   }
   auto suspended = suspend();
+  close_files();
+  context_.epochs.collect();
+  return suspended;
+}
+
+void StoreImpl::close_files() {
+  // Calls that passed their check before `closed` was set may still be on their way to the commit lock.
+  const Committer::Lock lock(committer_);
   for (const auto& family : context_.family_list()) {
     for (const auto& segment : family->by_ordinal) segment->close_file();
+    const std::lock_guard preparing(family->prepare_mutex);
     family->prepared.reset();
   }
   committer_.close_files();
   context_.manifest.set(nullptr);
   context_.lock_file.reset();
-  context_.epochs.collect();
-  return suspended;
 }
 
 Result<void> StoreImpl::suspend() {
+  {
+    // Before the segments are sealed: a late write could roll one that nobody would seal.
+    const Committer::Lock lock(committer_);
+    committer_.shut();
+  }
   auto sealed = maintenance_.seal_all();
   if (!context_.is_read_only()) {
     PendingWrite sync;
@@ -224,7 +256,6 @@ Result<void> StoreImpl::suspend() {
     if (sync.error) return std::unexpected(*sync.error);
   }
   const Committer::Lock lock(committer_);
-  committer_.shut();
   if (!sealed) return sealed;
   VECTOLITH_TRY(context_.check_not_failed());
   std::vector<format::Edit> edits;

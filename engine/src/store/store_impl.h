@@ -2,6 +2,7 @@
 /// An open store: its parts put together, with a life from open to close.
 #pragma once
 
+#include <functional>
 #include <memory>
 #include <mutex>
 #include <span>
@@ -25,7 +26,8 @@ class StoreImpl : public std::enable_shared_from_this<StoreImpl> {
   static Result<std::shared_ptr<StoreImpl>> open(const std::string& path, const Options& options,
                                                  bool must_create);
   ~StoreImpl();
-  Result<void> close();
+  /// `before` is called first, unless the store is closed already. Two closing threads wait for each other.
+  Result<void> close(const std::function<void()>& before = {});
 
   [[nodiscard]] StoreContext& context() noexcept { return context_; }
   [[nodiscard]] Committer& committer() noexcept { return committer_; }
@@ -40,6 +42,9 @@ class StoreImpl : public std::enable_shared_from_this<StoreImpl> {
   Result<std::shared_ptr<SnapshotState>> snapshot();
   /// Every interned entry.
   [[nodiscard]] std::vector<format::InternedEntry> interned() const;
+  /// Whether `by_ordinal` may be read: the lock keeps a drop out, and what was dropped before is cleared
+  /// without it. Needs the commit lock. Errors: kWrongFamily.
+  static Result<void> check_listable(const FamilyState& family);
   /// The family's segments by id, pinned. Errors: kClosed, kWrongFamily.
   Result<std::map<SegmentId, std::shared_ptr<MappedSegment>>> segments_by_id(const FamilyState& family);
   Result<void> sync();
@@ -64,6 +69,10 @@ class StoreImpl : public std::enable_shared_from_this<StoreImpl> {
   Result<std::shared_ptr<FamilyState>> create_family(std::string_view name, format::SegmentKind kind,
                                                      const ModelSpec* spec, const FamilyOptions& options);
   Result<void> suspend();
+  void close_files();
+  void start_workers();
+  void stop_workers();
+  void notify_maintainer();
   void add_family_stats(StoreStats& stats, const FamilyState& family);
   void add_disk_stats(StoreStats& stats);
 
@@ -72,6 +81,8 @@ class StoreImpl : public std::enable_shared_from_this<StoreImpl> {
   Committer committer_;
   Maintenance maintenance_;
   std::mutex structure_mutex_;  ///< Serialises creation and removal of families and interning.
+  std::mutex close_mutex_;      ///< Held while the store is being closed.
+  std::mutex workers_mutex_;    ///< Guards the two pointers: writers notify while close takes them away.
   std::unique_ptr<Worker> flusher_;
   std::unique_ptr<Worker> maintainer_;
   std::uint64_t open_ns_ = 0;

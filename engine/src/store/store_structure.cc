@@ -91,7 +91,7 @@ Result<void> StoreImpl::drop_family(std::string_view name) {
   const Committer::Lock commit(committer_);
   const std::lock_guard preparing(family->prepare_mutex);
   std::vector<SegmentId> removed;
-  VECTOLITH_TRY(context_.manifest.commit_with(
+  auto committed = context_.manifest.commit_with(
       [&](const ManifestState& state) {
         std::vector<format::Edit> edits;
         for (const auto& [id, entry] : state.segments()) {
@@ -102,7 +102,11 @@ Result<void> StoreImpl::drop_family(std::string_view name) {
         edits.emplace_back(format::DropFamily{family->id});
         return edits;
       },
-      true));
+      true);
+  if (!committed) {
+    family->dropped.store(false);
+    return committed;
+  }
   committer_.forget_family(*family);
   {
     const std::unique_lock lock(context_.families_mutex);
@@ -166,11 +170,16 @@ std::vector<format::InternedEntry> StoreImpl::interned() const {
 Result<std::map<SegmentId, std::shared_ptr<MappedSegment>>> StoreImpl::segments_by_id(
     const FamilyState& family) {
   VECTOLITH_TRY(context_.check_open());
-  if (family.dropped.load()) return fail(ErrorCode::kWrongFamily, "family '" + family.name + "' was dropped");
   std::map<SegmentId, std::shared_ptr<MappedSegment>> by_id;
   const Committer::Lock lock(committer_);
+  VECTOLITH_TRY(check_listable(family));
   for (const auto& segment : family.by_ordinal) by_id.emplace(segment->id(), segment);
   return by_id;
+}
+
+Result<void> StoreImpl::check_listable(const FamilyState& family) {
+  if (family.dropped.load()) return fail(ErrorCode::kWrongFamily, "family '" + family.name + "' was dropped");
+  return {};
 }
 
 Result<void> StoreImpl::run(PendingWrite& write) {
@@ -188,7 +197,14 @@ Result<void> StoreImpl::submit(const std::shared_ptr<PendingWrite>& write) {
   if (committer_.queued() >= kPendingMax) return fail(ErrorCode::kBusy, "too many writes are pending");
   write->self = write;
   committer_.submit(*write);
-  flusher_->notify();
+  {
+    const std::lock_guard lock(workers_mutex_);
+    if (flusher_ != nullptr) {
+      flusher_->notify();
+      return {};
+    }
+  }
+  committer_.step();  // Nobody else may come to answer it: the store is being closed.
   return {};
 }
 
@@ -289,6 +305,7 @@ StoreStats StoreImpl::stats() {
   stats.damaged_rows = counters.damaged_rows.load();
   {
     const Committer::Lock lock(committer_);
+    if (committer_.files_closed() && !context_.options.read_only) return stats;
     for (const auto& family : context_.family_list()) add_family_stats(stats, *family);
   }
   add_disk_stats(stats);

@@ -287,7 +287,7 @@ TEST_F(Get, WaitDurableCoversTheTicketAndAllBefore) {
   put(f, 1);
   const auto ticket = f.put(key_of(2), std::span<const float>(vector_of(2)))->ticket;
   ASSERT_TRUE(store_->wait_durable(ticket).has_value());
-  for (std::uint64_t i : {1, 2})
+  for (std::uint64_t i : {1U, 2U})
     EXPECT_TRUE(f.get(key_of(i), {.min_durability = Durability::kDurable})->has_value());
   const auto syncs = store_->stats().data_syncs;
   ASSERT_TRUE(store_->wait_durable(ticket).has_value());
