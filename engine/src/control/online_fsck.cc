@@ -120,7 +120,7 @@ class OnlineFsck {
   Result<void> check_records(const FamilyInfo& info) {
     VECTOLITH_TRY_ASSIGN(const auto family, store_.existing_record_family(info.name));
     // Every record read is checked in full, every time.
-    const auto checked = family.for_each([this](const Record& record) {
+    auto checked = family.for_each([this](const Record& record) {
       ++report_.rows;
       report_.bytes += sizeof(format::RecordHeader) + sizeof(format::RecordPrefix) + record.payload.size();
       return true;
