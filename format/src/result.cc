@@ -31,8 +31,8 @@ Detail& unshared(std::shared_ptr<Detail>& detail) {
 }
 
 const std::string& empty_string() noexcept {
-  static const std::string empty;
-  return empty;
+  static const std::string kEmpty;
+  return kEmpty;
 }
 
 }  // namespace
