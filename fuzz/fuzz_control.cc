@@ -33,7 +33,8 @@ class FuzzPeer final : public Connection {
 /// kInternal, so kError is only decoded.
 void check_payload(ControlVerb verb, std::span<const std::byte> payload) {
   const auto again = testing::reencode(verb, payload);
-  if (verb != ControlVerb::kError) FUZZ_CHECK(!again.has_value() || std::ranges::equal(*again, payload));
+  if (verb != ControlVerb::kError)
+    VECTOLITH_FUZZ_CHECK(!again.has_value() || std::ranges::equal(*again, payload));
 }
 
 /// Frame after frame, sums checked, as a session or a client reads them.

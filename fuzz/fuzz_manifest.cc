@@ -27,9 +27,10 @@ void check_frames(std::span<std::byte> bytes, const Uuid& life, bool reseal) {
     if (reseal) reseal_frame(bytes, life, offset);
     const auto frame = format::decode_frame(bytes.subspan(offset), life, offset);
     if (!frame.has_value()) return;
-    FUZZ_CHECK(frame->frame_bytes >= format::kFrameAlignment && frame->frame_bytes <= bytes.size() - offset);
+    VECTOLITH_FUZZ_CHECK(frame->frame_bytes >= format::kFrameAlignment &&
+                         frame->frame_bytes <= bytes.size() - offset);
     const auto encoded = format::encode_frame(frame->edits, frame->version, life, offset);
-    FUZZ_CHECK(encoded.size() == frame->frame_bytes && is_prefix(encoded, bytes.subspan(offset)));
+    VECTOLITH_FUZZ_CHECK(encoded.size() == frame->frame_bytes && is_prefix(encoded, bytes.subspan(offset)));
     offset += frame->frame_bytes;
   }
 }
@@ -37,8 +38,8 @@ void check_frames(std::span<std::byte> bytes, const Uuid& life, bool reseal) {
 void check(Bytes bytes) {
   const auto header = format::decode_manifest_header(bytes);
   if (!header.has_value()) return;
-  FUZZ_CHECK(is_prefix(format::encode_manifest_header(*header), bytes));
-  FUZZ_CHECK(header->snapshot_bytes <= header->file_bytes - format::kManifestHeaderBytes);
+  VECTOLITH_FUZZ_CHECK(is_prefix(format::encode_manifest_header(*header), bytes));
+  VECTOLITH_FUZZ_CHECK(header->snapshot_bytes <= header->file_bytes - format::kManifestHeaderBytes);
   check_frames(bytes, header->life, false);
   check_frames(bytes, header->life, true);
 }

@@ -20,17 +20,17 @@ Uuid life() {
 void check(std::span<const std::byte> bytes) {
   const auto header = format::decode_record_header(bytes, life(), RowIndex(0));
   if (!header.has_value()) return;
-  FUZZ_CHECK(std::size_t{header->units()} * format::kRecordAlignment <= bytes.size());
+  VECTOLITH_FUZZ_CHECK(std::size_t{header->units()} * format::kRecordAlignment <= bytes.size());
   // The prefix is unchecked here: the payload must be safe to ask for all the same.
   if (const auto payload = format::record_payload(*header); payload.has_value()) {
-    FUZZ_CHECK(payload->size() == header->prefix.raw_bytes);
+    VECTOLITH_FUZZ_CHECK(payload->size() == header->prefix.raw_bytes);
   }
   const auto record = format::decode_record(bytes, life(), RowIndex(0));
   if (!record.has_value()) return;
   const auto payload = format::record_payload(*record);
   if (!payload.has_value()) return;
-  FUZZ_CHECK(payload->size() <= format::kRecordPayloadBytesMax);
-  FUZZ_CHECK(payload->size() == record->prefix.raw_bytes);
+  VECTOLITH_FUZZ_CHECK(payload->size() <= format::kRecordPayloadBytesMax);
+  VECTOLITH_FUZZ_CHECK(payload->size() == record->prefix.raw_bytes);
 }
 
 void reseal(std::span<std::byte> bytes) {

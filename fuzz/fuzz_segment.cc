@@ -1,6 +1,5 @@
 /// @file
 /// Any bytes as a segment: a header, and behind it what is read both as a footer and as meta rows.
-#include <algorithm>
 
 #include <vectolith/format/segment.h>
 
@@ -11,24 +10,24 @@ namespace {
 
 void check_regions(const format::SegmentHeader& header) {
   const auto g = header.geometry();
-  FUZZ_CHECK(g.file_bytes <= format::kSegmentFileBytesMax);
-  FUZZ_CHECK(g.row_capacity >= 1 && g.row_capacity <= format::kSegmentRowsMax);
-  FUZZ_CHECK(g.meta_offset <= g.file_bytes && g.meta_bytes <= g.file_bytes - g.meta_offset);
-  FUZZ_CHECK(g.matrix_offset >= format::kSegmentHeaderBytes &&
-             g.matrix_offset >= g.meta_offset + g.meta_bytes);
-  FUZZ_CHECK(g.matrix_bytes >= std::uint64_t{g.row_capacity} * g.row_bytes);
-  FUZZ_CHECK(g.footer_offset >= g.matrix_offset + g.matrix_bytes);
-  FUZZ_CHECK(g.footer_bytes <= g.file_bytes - g.footer_offset);
+  VECTOLITH_FUZZ_CHECK(g.file_bytes <= format::kSegmentFileBytesMax);
+  VECTOLITH_FUZZ_CHECK(g.row_capacity >= 1 && g.row_capacity <= format::kSegmentRowsMax);
+  VECTOLITH_FUZZ_CHECK(g.meta_offset <= g.file_bytes && g.meta_bytes <= g.file_bytes - g.meta_offset);
+  VECTOLITH_FUZZ_CHECK(g.matrix_offset >= format::kSegmentHeaderBytes &&
+                       g.matrix_offset >= g.meta_offset + g.meta_bytes);
+  VECTOLITH_FUZZ_CHECK(g.matrix_bytes >= std::uint64_t{g.row_capacity} * g.row_bytes);
+  VECTOLITH_FUZZ_CHECK(g.footer_offset >= g.matrix_offset + g.matrix_bytes);
+  VECTOLITH_FUZZ_CHECK(g.footer_bytes <= g.file_bytes - g.footer_offset);
 }
 
 void check_footer(std::span<const std::byte> region, const format::SegmentHeader& header) {
   const auto footer = format::decode_segment_footer(region, header);
   if (!footer.has_value()) return;
-  FUZZ_CHECK(footer->row_count <= header.row_capacity);
+  VECTOLITH_FUZZ_CHECK(footer->row_count <= header.row_capacity);
   for (const auto& range : footer->invalid)
-    FUZZ_CHECK(range.first <= range.last && range.last < footer->row_count);
+    VECTOLITH_FUZZ_CHECK(range.first <= range.last && range.last < footer->row_count);
   const auto encoded = format::encode_segment_footer(*footer, region.size());
-  FUZZ_CHECK(encoded.has_value() && is_prefix(*encoded, region));
+  VECTOLITH_FUZZ_CHECK(encoded.has_value() && is_prefix(*encoded, region));
 }
 
 /// Makes the footer's sum hold if its length lies inside the region.
@@ -45,12 +44,12 @@ void check_meta_rows(std::span<const std::byte> column, const format::SegmentHea
        ++row) {
     auto meta = load<format::MetaRow>(column, std::size_t{row} * 64);
     const auto state = format::classify_row(meta, header.segment_uuid, header.previous_uuid, RowIndex(row));
-    if (state == format::RowState::kValid) FUZZ_CHECK(meta.sequence().value != 0);
+    if (state == format::RowState::kValid) VECTOLITH_FUZZ_CHECK(meta.sequence().value != 0);
     meta.row_sum = format::row_sum(header.segment_uuid, RowIndex(row), meta);
     const bool legal = meta.sequence().value != 0 && (meta.flags & ~format::kRowFlagsKnown) == 0;
     const auto resealed =
         format::classify_row(meta, header.segment_uuid, header.previous_uuid, RowIndex(row));
-    FUZZ_CHECK((resealed == format::RowState::kValid) == legal);
+    VECTOLITH_FUZZ_CHECK((resealed == format::RowState::kValid) == legal);
   }
 }
 
@@ -58,9 +57,9 @@ void check(Bytes bytes) {
   const auto header = format::decode_segment_header(bytes);
   if (!header.has_value()) return;
   check_regions(*header);
-  FUZZ_CHECK(is_prefix(format::encode_segment_header(*header), bytes));
+  VECTOLITH_FUZZ_CHECK(is_prefix(format::encode_segment_header(*header), bytes));
   const bool is_vector = header->kind == format::SegmentKind::kVector;
-  FUZZ_CHECK(!is_vector || format::segment_spec(*header).has_value());
+  VECTOLITH_FUZZ_CHECK(!is_vector || format::segment_spec(*header).has_value());
   const auto rest = std::span(bytes).subspan(format::kSegmentHeaderBytes);
   check_meta_rows(rest, *header);
   check_footer(rest, *header);

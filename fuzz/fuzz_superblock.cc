@@ -13,7 +13,7 @@ void check(std::span<const std::byte> bytes) {
   const auto encoded = format::encode_superblock(*superblock);
   const auto copy = std::span(encoded).first(format::kSuperblockBytes);
   const bool is_first = is_prefix(copy, bytes);
-  FUZZ_CHECK(is_first || is_prefix(copy, bytes.subspan(format::kSuperblockBytes)));
+  VECTOLITH_FUZZ_CHECK(is_first || is_prefix(copy, bytes.subspan(format::kSuperblockBytes)));
 }
 
 }  // namespace

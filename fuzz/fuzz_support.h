@@ -14,12 +14,12 @@
 #include <vectolith/format/ids.h>
 
 /// Aborts, so that the fuzzer keeps the input.
-#define FUZZ_CHECK(condition)                                                          \
-  do {                                                                                 \
-    if (!(condition)) {                                                                \
-      std::fprintf(stderr, "%s:%d: FUZZ_CHECK(%s)\n", __FILE__, __LINE__, #condition); \
-      std::abort();                                                                    \
-    }                                                                                  \
+#define VECTOLITH_FUZZ_CHECK(condition)                                                          \
+  do {                                                                                           \
+    if (!(condition)) {                                                                          \
+      std::fprintf(stderr, "%s:%d: VECTOLITH_FUZZ_CHECK(%s)\n", __FILE__, __LINE__, #condition); \
+      std::abort();                                                                              \
+    }                                                                                            \
   } while (false)
 
 namespace vectolith::fuzz {

@@ -6,8 +6,6 @@
 #include <filesystem>
 #include <numeric>
 
-#include <unistd.h>
-
 #include "command.h"
 #include "output.h"
 #include "store_access.h"

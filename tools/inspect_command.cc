@@ -1,9 +1,7 @@
 /// @file
 /// The verb `inspect`: shows what a file of a store holds.
-#include <algorithm>
 #include <array>
 #include <filesystem>
-#include <string_view>
 
 #include <vectolith/format/file_name.h>
 #include <vectolith/format/journal.h>

@@ -9,8 +9,8 @@ declare -A packages=(
            libcli11-dev nlohmann-json3-dev libgtest-dev libbenchmark-dev"
   # The models and texts of the quickstart.
   [demo]="libfasttext-dev wordnet-base"
-  # clang-format, clang-tidy, the clang build, ThreadSanitizer and libFuzzer.
-  [lint]="clang-19 clang-tidy-19 clang-format-19 libclang-rt-19-dev"
+  # clang-format, clang-tidy, the clang build, ThreadSanitizer and libFuzzer; llvm-19 names lines in reports.
+  [lint]="clang-19 clang-tidy-19 clang-format-19 libclang-rt-19-dev llvm-19"
 )
 
 missing=()

@@ -1,7 +1,6 @@
 /// @file
 /// Reads a manifest file for `inspect`: header, snapshot, and every frame of edits behind it.
 #include <algorithm>
-#include <type_traits>
 #include <variant>
 
 #include <vectolith/format/manifest.h>

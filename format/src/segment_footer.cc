@@ -132,7 +132,8 @@ Result<std::vector<InternedEntry>> read_interned_table(Reader& reader, std::uint
 
 }  // namespace
 
-Result<std::vector<std::byte>> encode_segment_footer(SegmentFooter footer, std::uint64_t region_bytes) {
+Result<std::vector<std::byte>> encode_segment_footer(const SegmentFooter& footer,
+                                                     std::uint64_t region_bytes) {
   const std::uint64_t needed = sizeof(FooterHead) + footer.block_sums.size() * sizeof(std::uint64_t) +
                                footer.invalid.size() * sizeof(RowRange);
   // A footer's length is a u32, however large the region.

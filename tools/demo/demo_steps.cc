@@ -147,6 +147,7 @@ Result<void> read_step(Demo& demo, const GlossStore& store) {
                                         with_commas(comparison.different) + " with another byte");
 
   std::vector<Key> keys;
+  keys.reserve(order.size());
   for (const auto number : order) keys.push_back(key_of(demo.glosses[number].text));
   std::ranges::sort(keys);
   const auto repeats = std::ranges::unique(keys);

@@ -74,15 +74,13 @@ constexpr std::size_t kFamilyStatsBytesMin = 4 + 4 + 2 + 8 * kFamilyCounters.siz
 constexpr std::size_t kFamilyInfoBytesMin = 4 + 4 + 8 + 2 + 4;
 constexpr std::size_t kFindingBytesMin = 1 + 8 + 4 * 2;
 
-template <class T, std::size_t count>
-void write_counters(format::Writer& writer, const T& from,
-                    const std::array<std::uint64_t T::*, count>& fields) {
+template <class T, std::size_t N>
+void write_counters(format::Writer& writer, const T& from, const std::array<std::uint64_t T::*, N>& fields) {
   for (const auto field : fields) writer.write(from.*field);
 }
 
-template <class T, std::size_t count>
-Result<void> read_counters(format::Reader& reader, T& into,
-                           const std::array<std::uint64_t T::*, count>& fields) {
+template <class T, std::size_t N>
+Result<void> read_counters(format::Reader& reader, T& into, const std::array<std::uint64_t T::*, N>& fields) {
   for (const auto field : fields) {
     VECTOLITH_TRY_ASSIGN(into.*field, reader.read<std::uint64_t>());
   }

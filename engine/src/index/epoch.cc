@@ -43,6 +43,7 @@ class EpochRegistry {
   [[nodiscard]] std::vector<EpochSlot*> slots() const {
     std::vector<EpochSlot*> all;
     const std::scoped_lock lock(mutex_);
+    all.reserve(slots_.size());
     for (const auto& slot : slots_) all.push_back(slot.get());
     return all;
   }

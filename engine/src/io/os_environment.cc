@@ -19,7 +19,6 @@
 #include "io/pages.h"
 #include "io/posix_directory.h"
 #include "io/sync_queue.h"
-#include "io/system_error.h"
 #include "io/unique_fd.h"
 #include "io/uring_probe.h"
 #include "io/uring_queue.h"

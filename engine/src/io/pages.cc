@@ -35,8 +35,8 @@ std::byte* trim_to_huge_page(std::byte* base, std::size_t mapped, std::size_t by
 }  // namespace
 
 std::size_t page_bytes() noexcept {
-  static const auto bytes = static_cast<std::size_t>(::sysconf(_SC_PAGESIZE));
-  return bytes;
+  static const auto kBytes = static_cast<std::size_t>(::sysconf(_SC_PAGESIZE));
+  return kBytes;
 }
 
 Result<std::unique_ptr<Pages>> AnonymousPages::make(std::size_t bytes) {

@@ -2,7 +2,6 @@
 /// An open directory; names are resolved beneath its descriptor only.
 #include "io/posix_directory.h"
 
-#include <algorithm>
 #include <cerrno>
 #include <cstdio>
 #include <memory>

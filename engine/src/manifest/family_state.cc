@@ -2,8 +2,6 @@
 /// Attaching segments to a family.
 #include "manifest/family_state.h"
 
-#include <utility>
-
 namespace vectolith::engine {
 
 Result<void> attach_segment(FamilyState& family, const std::shared_ptr<MappedSegment>& segment) {

@@ -110,7 +110,7 @@ struct FamilyState : std::enable_shared_from_this<FamilyState> {
       const MappedSegment* segment = segments.get(at.ordinal);
       if (segment == nullptr) return false;
       const std::byte* vector = segment->vector(at.row);
-      for (std::uint32_t line = 0; line < 4 && line * 64 < row_bytes; ++line)
+      for (std::size_t line = 0; line < 4 && line * 64 < row_bytes; ++line)
         __builtin_prefetch(vector + line * 64);
       return std::memcmp(segment->head(at.row), &key, sizeof(Key)) == 0;
     });

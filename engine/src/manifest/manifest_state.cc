@@ -6,8 +6,6 @@
 #include <limits>
 #include <span>
 
-#include <vectolith/format/bytes.h>
-
 namespace vectolith::engine {
 namespace {
 

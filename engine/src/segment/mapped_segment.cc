@@ -52,9 +52,8 @@ Result<std::shared_ptr<MappedSegment>> MappedSegment::create(Environment& /*envi
   // manifest edit and lose the file that it names.
   if (made) made = directory.sync();
   if (!made) {
-    const auto error = made.error();
     (void)directory.unlink(name);
-    return std::unexpected(error);
+    return std::unexpected(std::move(made).error());
   }
   return std::shared_ptr<MappedSegment>(new MappedSegment(header, std::move(file)));
 }

@@ -1,7 +1,6 @@
 /// @file
 /// Batches that no segment can hold: written as sealed segments, published by one manifest edit.
 #include <algorithm>
-#include <utility>
 #include <vector>
 
 #include "segment/sealing.h"

@@ -12,8 +12,8 @@ namespace vectolith::engine {
 namespace {
 
 constexpr std::uint32_t kJournalReserveRows = 4'096;
-constexpr std::uint32_t kJournalRows = 65'472;                // 4 MiB with the header.
-constexpr std::uint64_t kSegmentOverheadBytes = 256 * 1'024;  // Header, alignment and footer, generously.
+constexpr std::uint32_t kJournalRows = 65'472;                   // 4 MiB with the header.
+constexpr std::uint64_t kSegmentOverheadBytes = 256ULL * 1'024;  // Header, alignment and footer, generously.
 
 Key key_of(const PendingWrite& write, std::uint32_t item) { return write.rows[item].key; }
 

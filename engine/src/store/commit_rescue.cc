@@ -2,12 +2,12 @@
 /// Rescue after a failed write or fsync: acknowledged rows move to a segment that can be synced.
 #include <algorithm>
 #include <array>
+#include <mutex>
 #include <utility>
 #include <vector>
 
 #include <vectolith/format/record.h>
 
-#include "segment/sealing.h"
 #include "store/committer.h"
 
 namespace vectolith::engine {
@@ -61,16 +61,7 @@ struct MovedRow {
 
 }  // namespace
 
-Result<void> Committer::rescue(FamilyState& family, const std::shared_ptr<MappedSegment>& segment,
-                               const Error& cause) {
-  const auto families = context_.family_list();
-  const bool exists =
-      std::ranges::any_of(families, [&](const auto& listed) { return listed.get() == &family; });
-  if (!exists) return {};  // Dropped while its segment was being sealed: nobody misses the rows.
-  add(context_.counters.segments_poisoned);
-  context_.report(Event::Kind::kSegmentPoisoned, "a segment failed; its rows are written elsewhere", cause);
-  const std::uint32_t durable = segment->rows_durable();
-  const auto rows = live_rows_from(*segment, durable);
+void Committer::leave_segment(FamilyState& family, const std::shared_ptr<MappedSegment>& segment) {
   std::erase(dirty_, segment);
   // It will be frozen, which is final until the next open seals it.
   const auto is_of_segment = [&](const SealJob& job) { return job.segment == segment; };
@@ -83,6 +74,19 @@ Result<void> Committer::rescue(FamilyState& family, const std::shared_ptr<Mapped
     family.active = nullptr;
     family.next_row = 0;
   }
+}
+
+Result<void> Committer::rescue(FamilyState& family, const std::shared_ptr<MappedSegment>& segment,
+                               const Error& cause) {
+  const auto families = context_.family_list();
+  const bool exists =
+      std::ranges::any_of(families, [&](const auto& listed) { return listed.get() == &family; });
+  if (!exists) return {};  // Dropped while its segment was being sealed: nobody misses the rows.
+  add(context_.counters.segments_poisoned);
+  context_.report(Event::Kind::kSegmentPoisoned, "a segment failed; its rows are written elsewhere", cause);
+  const std::uint32_t durable = segment->rows_durable();
+  const auto rows = live_rows_from(*segment, durable);
+  leave_segment(family, segment);
   const auto lose = [&](std::uint32_t row, const Error& error) {
     const Key key = segment->key(row);
     family.index->erase(context_.hasher(key), {segment->ordinal, row});

@@ -107,6 +107,8 @@ class Committer {
  private:
   void commit_group();
   void refuse_group();
+  /// Takes a failed segment out of use: no rows, syncs or seal for it any more.
+  void leave_segment(FamilyState& family, const std::shared_ptr<MappedSegment>& segment);
   Result<void> reserve_sequences(std::size_t count);
   void plan(PendingWrite& write);
   Result<void> plan_put(PendingWrite& write);

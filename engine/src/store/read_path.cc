@@ -4,7 +4,6 @@
 
 #include <algorithm>
 #include <array>
-#include <utility>
 
 namespace vectolith::engine {
 namespace {
@@ -44,8 +43,8 @@ void ReadPath::prefetch_candidate(std::uint64_t hash) const {
   if (segment == nullptr) return;
   __builtin_prefetch(segment->head(candidate->row));
   const std::byte* vector = segment->vector(candidate->row);
-  const std::uint32_t lines = std::min(kLinesAhead, (family_.row_bytes + 63) / 64);
-  for (std::uint32_t line = 0; line < lines; ++line) __builtin_prefetch(vector + line * 64);
+  const std::size_t lines = std::min(kLinesAhead, (family_.row_bytes + 63) / 64);
+  for (std::size_t line = 0; line < lines; ++line) __builtin_prefetch(vector + line * 64);
 }
 
 void ReadPath::multi_get_group(std::span<const Key> keys, std::span<Lookup> answers) const {

@@ -17,7 +17,8 @@ namespace vectolith::engine {
 namespace {
 
 constexpr std::uint64_t kUsefulRowsMin = 16;
-constexpr std::uint64_t kOverheadBytes = 48 * 1'024;  // Header, meta, alignment and footer of a small file.
+constexpr std::uint64_t kOverheadBytes =
+    48ULL * 1'024;  // Header, meta, alignment and footer of a small file.
 
 void set_geometry(format::SegmentHeader& header, const format::SegmentGeometry& geometry) {
   header.row_bytes = geometry.row_bytes;

@@ -2,7 +2,6 @@
 /// Snapshot views, side tables, and erasure through every open snapshot.
 #include "store/snapshot_state.h"
 
-#include <algorithm>
 #include <atomic>
 #include <bit>
 #include <utility>

@@ -7,8 +7,6 @@
 #include <unordered_map>
 #include <utility>
 
-#include <vectolith/format/bytes.h>
-
 namespace vectolith::engine {
 namespace {
 

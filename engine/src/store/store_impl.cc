@@ -3,7 +3,6 @@
 #include "store/store_impl.h"
 
 #include <algorithm>
-#include <array>
 #include <utility>
 
 #include <vectolith/format/file_name.h>

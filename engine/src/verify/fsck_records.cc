@@ -7,14 +7,12 @@
 #include <vectolith/format/checksum.h>
 #include <vectolith/format/record.h>
 
-#include "segment/recovery_table.h"
 #include "verify/fsck_rows.h"
 
 namespace vectolith::engine {
 namespace {
 
 using format::RecordView;
-using format::RowState;
 
 constexpr std::size_t kUnitBytes = 64;
 

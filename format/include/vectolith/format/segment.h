@@ -191,7 +191,7 @@ struct SegmentFooter {
 
 /// Encoded footer, at most `region_bytes` long: interned entries that do not fit are left out and
 /// `interned_complete` is cleared. Errors: kLimit if even without them it does not fit.
-Result<std::vector<std::byte>> encode_segment_footer(SegmentFooter footer, std::uint64_t region_bytes);
+Result<std::vector<std::byte>> encode_segment_footer(const SegmentFooter& footer, std::uint64_t region_bytes);
 /// Errors: kNotFound if the region starts with zeros (not sealed); kCorruption otherwise.
 Result<SegmentFooter> decode_segment_footer(std::span<const std::byte> region, const SegmentHeader& header);
 
