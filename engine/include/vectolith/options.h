@@ -63,7 +63,8 @@ struct Options {
   VerifyMode verify = VerifyMode::kFirstTouch;
   /// Serve the control socket in the store's directory, so that tools reach a running process.
   bool control = false;
-  /// Families grow their segments from 1 MiB by doubling up to this size. 64 KiB to 256 MiB.
+  /// Families grow their segments from `segment_bytes_initial` by doubling up to this size. 64 KiB to 256
+  /// MiB. A file may be larger: it holds at least 16 vectors and every single batch, or 1 MiB of records.
   std::uint64_t segment_bytes_target = 64ULL << 20;
   std::uint64_t segment_bytes_initial = 1ULL << 20;
   /// How long open waits for files that a dead predecessor's writes still hold.

@@ -144,10 +144,11 @@ Result<std::shared_ptr<MappedSegment>> Committer::next_segment(FamilyState& fami
     VECTOLITH_TRY(context_.manifest.commit(edits, true));
     factory_.remove_file(*prepared);
   }
-  const std::uint64_t bytes_needed = std::uint64_t{rows} * (family.row_bytes + 64ULL) + kSegmentOverheadBytes;
-  VECTOLITH_TRY_ASSIGN(
-      auto made,
-      factory_.create_active(family, std::max(family.next_segment_bytes.load(), bytes_needed), false));
+  std::uint64_t bytes = family.next_segment_bytes.load();
+  VECTOLITH_TRY_ASSIGN(const auto capacity, factory_.capacity(family, bytes));
+  if (capacity < rows)
+    bytes = std::max<std::uint64_t>(bytes, rows * (family.row_bytes + 64ULL) + kSegmentOverheadBytes);
+  VECTOLITH_TRY_ASSIGN(auto made, factory_.create_active(family, bytes, false));
   if (made->capacity() < rows)
     return fail(ErrorCode::kNoSpace, "the disk holds no segment large enough for the write");
   return made;

@@ -16,11 +16,9 @@ constexpr double kSmallCommitBytes = 256.0 * 1'024;
 
 }  // namespace
 
-Result<void> Committer::start(Sequence next_sequence, Sequence reserved_until,
-                              std::unique_ptr<JournalFile> journal, std::uint64_t next_journal_id,
-                              std::function<void()> on_work) {
+Result<void> Committer::start(Sequence reserved_until, std::unique_ptr<JournalFile> journal,
+                              std::uint64_t next_journal_id, std::function<void()> on_work) {
   VECTOLITH_TRY_ASSIGN(io_, context_.environment->make_queue(kQueueDepth));
-  next_sequence_.store(next_sequence.value);
   reserved_until_ = reserved_until.value;
   journal_ = std::move(journal);
   next_journal_id_ = next_journal_id;

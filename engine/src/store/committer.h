@@ -37,7 +37,7 @@ class Committer {
   Committer(StoreContext& context, SegmentFactory& factory) : context_(context), factory_(factory) {}
 
   /// Takes over what open prepared. `on_work` is told when a seal or a prepared segment is wanted.
-  Result<void> start(Sequence next_sequence, Sequence reserved_until, std::unique_ptr<JournalFile> journal,
+  Result<void> start(Sequence reserved_until, std::unique_ptr<JournalFile> journal,
                      std::uint64_t next_journal_id, std::function<void()> on_work);
 
   /// Queues a write. Threads: any.
@@ -70,6 +70,8 @@ class Committer {
   [[nodiscard]] std::uint64_t durable_commit() const noexcept {
     return durable_commit_.load(std::memory_order_acquire);
   }
+  /// Set once, at open; a store opened read-only has no more of this committer than that.
+  void set_next_sequence(Sequence next) noexcept { next_sequence_.store(next.value); }
   /// The sequence that the next row gets.
   [[nodiscard]] Sequence next_sequence() const noexcept {
     return Sequence(next_sequence_.load(std::memory_order_acquire));

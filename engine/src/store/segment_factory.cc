@@ -68,6 +68,11 @@ format::SegmentHeader SegmentFactory::header(const FamilyState& family,
   return header;
 }
 
+Result<std::uint32_t> SegmentFactory::capacity(const FamilyState& family, std::uint64_t file_bytes) const {
+  VECTOLITH_TRY_ASSIGN(const auto shape, geometry(family, file_bytes));
+  return shape.row_capacity;
+}
+
 Result<std::shared_ptr<MappedSegment>> SegmentFactory::create(const FamilyState& family,
                                                               std::uint64_t file_bytes, bool prewrite) {
   while (true) {

@@ -22,6 +22,8 @@ class SegmentFactory {
   /// Ids are handed out from the manifest's counter; set once, at open.
   void set_next_ids(const format::NextIds& next) noexcept { next_segment_.store(next.segment.value); }
 
+  /// Rows (units) of a segment that `create` would make of `file_bytes`. Errors: kInvalidArgument.
+  [[nodiscard]] Result<std::uint32_t> capacity(const FamilyState& family, std::uint64_t file_bytes) const;
   /// A mapped, empty segment of about `file_bytes` (at least 16 rows), not yet in the manifest.
   /// When the disk is nearly full, halves the size down to the smallest that is useful.
   /// Errors: kNoSpace, kIo.

@@ -93,11 +93,11 @@ Result<void> StoreImpl::start(bool must_create) {
                                                  std::to_string(context_.counters.recovered_rows.load()) +
                                                  " rows of unsealed segments were read back");
   }
+  committer_.set_next_sequence(recovered.next_sequence);
   if (!context_.options.read_only) {
     for (auto& job : recovered.seal_jobs) committer_.queue_seal(std::move(job));
-    VECTOLITH_TRY(committer_.start(recovered.next_sequence, recovered.reserved_until,
-                                   std::move(recovered.journal), recovered.next_journal_id,
-                                   [this] { notify_maintainer(); }));
+    VECTOLITH_TRY(committer_.start(recovered.reserved_until, std::move(recovered.journal),
+                                   recovered.next_journal_id, [this] { notify_maintainer(); }));
     start_workers();
   }
   open_ns_ = environment.steady_ns() - began;

@@ -3,6 +3,7 @@
 #include <atomic>
 #include <barrier>
 #include <cmath>
+#include <filesystem>
 #include <limits>
 #include <map>
 #include <thread>
@@ -59,6 +60,18 @@ TEST_F(Put, StoresProvenanceWithTheRow) {
   EXPECT_EQ((**got)->build(), build);
   EXPECT_EQ((**got)->created_at_s(), 1'700'000'000U);
   EXPECT_EQ((**got)->key(), key_of(1));
+}
+
+TEST_F(Put, FillsSegmentsOfTheSizeThatWasAskedFor) {
+  Options small = options();
+  small.segment_bytes_initial = small.segment_bytes_target = 128 << 10;
+  open(small);
+  auto f = family();
+  for (std::uint64_t i = 0; i < 1'000; ++i) put(f, i);
+  for (const auto& entry : std::filesystem::directory_iterator(directory_.path())) {
+    if (entry.path().extension() != ".vls") continue;
+    EXPECT_LE(entry.file_size(), 128U << 10) << entry.path();
+  }
 }
 
 TEST_F(Put, RefusesATimeThatDoesNotFitARow) {

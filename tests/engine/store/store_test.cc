@@ -120,6 +120,19 @@ TEST_F(Open, RefusesASecondWriter) {
   EXPECT_EQ(second.error().code(), ErrorCode::kLocked);
 }
 
+TEST_F(Open, ReadOnlyKnowsWhereTheStoresSequencesStand) {
+  open();
+  auto f = family();
+  for (std::uint64_t i = 0; i < 5; ++i) put(f, i);
+  const auto next = store_->stats().next_sequence;
+  close();
+  Options reader = options();
+  reader.read_only = true;
+  open(reader);
+  EXPECT_EQ(store_->stats().next_sequence, next);
+  EXPECT_EQ(store_->snapshot()->sequence().value, next - 1);
+}
+
 TEST_F(Open, LetsReadersInBesideAndAfterAWriter) {
   open();
   auto f = family();
