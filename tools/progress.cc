@@ -3,6 +3,7 @@
 #include "progress.h"
 
 #include <algorithm>
+#include <cmath>
 #include <cstdio>
 #include <utility>
 
@@ -55,7 +56,7 @@ void Progress::draw(std::uint64_t done, std::uint64_t rows, double elapsed_s) {
 }
 
 std::string clock_text(double seconds) {
-  const auto total = static_cast<std::uint64_t>(std::max(0.0, seconds) + 0.5);
+  const auto total = static_cast<std::uint64_t>(std::llround(std::max(0.0, seconds)));
   const auto two = [](std::uint64_t number) { return (number < 10 ? "0" : "") + std::to_string(number); };
   if (total < 3'600) return std::to_string(total / 60) + ":" + two(total % 60);
   return std::to_string(total / 3'600) + ":" + two(total / 60 % 60) + ":" + two(total % 60);

@@ -3,6 +3,8 @@
 #include "stress_model.h"
 
 #include <algorithm>
+#include <array>
+#include <bit>
 #include <cerrno>
 #include <cstring>
 
@@ -68,8 +70,8 @@ bool is_version(std::uint64_t seed, std::uint64_t key, std::uint64_t version,
                 std::span<const std::byte> bytes) {
   const std::uint64_t base = base_of(seed, key, version);
   for (std::size_t j = 0; j * sizeof(float) < bytes.size(); ++j) {
-    const float value = element(base, j);
-    if (std::memcmp(bytes.data() + j * sizeof(float), &value, sizeof(value)) != 0) return false;
+    const auto value = std::bit_cast<std::array<std::byte, sizeof(float)>>(element(base, j));
+    if (std::memcmp(bytes.data() + j * sizeof(float), value.data(), value.size()) != 0) return false;
   }
   return true;
 }

@@ -206,6 +206,7 @@ Result<int> stress_store(Store& store, const StressArguments& arguments) {
   StressShared shared(arguments, store);
   Progress progress("stress", "operations", arguments.ops / arguments.threads);
   std::vector<std::thread> threads;
+  threads.reserve(arguments.threads);
   for (std::uint32_t number = 0; number < arguments.threads; ++number) {
     threads.emplace_back(
         [&, number] { StressThread(shared, family, number).run(number == 0 ? &progress : nullptr); });

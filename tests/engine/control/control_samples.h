@@ -68,8 +68,8 @@ struct Sample {
 };
 
 inline const std::vector<std::byte>& sample_vector() {
-  static const std::vector<std::byte> bytes(24, std::byte{0x5A});
-  return bytes;
+  static const std::vector<std::byte> kBytes(24, std::byte{0x5A});
+  return kBytes;
 }
 
 inline Error sample_error() {
