@@ -28,15 +28,16 @@ Result<void> Committer::start(Sequence reserved_until, std::unique_ptr<JournalFi
 
 void Committer::wait(PendingWrite& write) {
   while (write.state.load(std::memory_order_acquire) != PendingWrite::kDone) {
+    // Who does not get the lock sleeps: its holder hands on after the unlock, and sees this write then.
     if (commit_mutex_.try_lock()) {
-      const std::unique_lock lock(commit_mutex_, std::adopt_lock);
-      group_.clear();
-      queue_.take(group_, kGroupRowsMax);
-      if (!group_.empty()) commit_group();
+      {
+        const std::unique_lock lock(commit_mutex_, std::adopt_lock);
+        group_.clear();
+        queue_.take(group_, kGroupRowsMax);
+        if (!group_.empty()) commit_group();
+      }
+      queue_.wake_next();
     }
-    // After the unlock, so that the one woken finds the lock free; a write queued while we committed
-    // either took the lock itself or is seen here.
-    queue_.wake_next();
     int seen = write.state.load(std::memory_order_acquire);
     if (seen == PendingWrite::kQueued) write.state.wait(PendingWrite::kQueued, std::memory_order_acquire);
     seen = PendingWrite::kMayLead;

@@ -152,14 +152,17 @@ Result<void> SegmentFactory::seal(MappedSegment& segment, bool& sync_failed) {
   }
   VECTOLITH_TRY_ASSIGN(const auto footer, footer_of(segment));
   VECTOLITH_TRY(write_footer(segment, footer));
-  return context_.manifest.commit_with(
+  VECTOLITH_TRY(context_.manifest.commit_with(
       [&](const ManifestState& state) {
         std::vector<format::Edit> edits;
         // The family may have been dropped, and the segment with it, while its footer was written.
         if (state.segments().contains(segment.id())) edits.emplace_back(seal_edit(segment, footer));
         return edits;
       },
-      true);
+      true));
+  // Rows that a batch did not fit into stay unused for ever; what this fails to give back, the next open does.
+  (void)release_unused_tail(segment, rows);
+  return {};
 }
 
 void SegmentFactory::remove_file(const MappedSegment& segment) {

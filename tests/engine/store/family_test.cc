@@ -154,6 +154,32 @@ TEST_F(Put, SubmittedWithoutWaitingHappensAllTheSame) {
 
 using Batch = StoreTest;
 
+TEST_F(Batch, ThatDoesNotFitLeavesNoSpaceBehindInTheSegmentBeforeIt) {
+  Options small = options();
+  small.segment_bytes_initial = small.segment_bytes_target = 1 << 20;
+  open(small);
+  auto f = family("wide", small_spec(1'024));
+  std::vector<std::vector<float>> vectors;
+  for (std::uint64_t i = 0; i < 600; ++i) vectors.push_back(vector_of(i, 0, 1'024));
+  // About 230 rows fit into a segment: each batch of 130 leaves 100 rows of 4 KiB unused.
+  for (std::uint64_t first = 0; first + 130 <= vectors.size(); first += 130) {
+    std::vector<BatchRow> rows;
+    for (std::uint64_t i = first; i < first + 130; ++i)
+      rows.push_back({key_of(i), std::as_bytes(std::span(vectors[i]))});
+    ASSERT_TRUE(f.put_batch(rows).has_value());
+  }
+  const auto rows = f.size();
+  close();
+  std::uint64_t allocated = 0;
+  const auto directory = *environment_->open_directory(directory_.path(), false);
+  const auto names = *directory->list();
+  for (const auto& name : names) {
+    if (name.ends_with(".vls"))
+      allocated += *(*directory->open(name, engine::OpenMode::kReadOnly))->allocated_bytes();
+  }
+  EXPECT_LT(allocated, rows * 4'096 * 12 / 10);
+}
+
 std::vector<BatchRow> rows_of(const std::vector<std::vector<float>>& vectors, std::uint64_t first) {
   std::vector<BatchRow> rows;
   for (std::size_t i = 0; i < vectors.size(); ++i)
