@@ -12,9 +12,15 @@ tools/install_dependencies.sh build demo
 say "build (release, in build/release)"
 log=$(mktemp)
 trap 'rm -f "$log"' EXIT
+# Says every tenth of the way how far ninja's [done/all] is.
+show_progress() {
+  awk -F'[][/]' '/^\[[0-9]+\/[0-9]+\]/ && int(10 * $2 / $3) > shown {
+    shown = int(10 * $2 / $3); printf "  %d of %d steps\n", $2, $3; fflush()
+  }'
+}
 # The warnings of a build say nothing to a newcomer; the errors of a failed one say all.
-{ cmake --preset release -DVECTOLITH_BUILD_DEMO=ON && cmake --build --preset release --target vectolith_demo; } \
-  >"$log" 2>&1 || { cat "$log" >&2; exit 1; }
+{ cmake --preset release -DVECTOLITH_BUILD_DEMO=ON && cmake --build --preset release --target vectolith_demo; } 2>&1 |
+  tee "$log" | show_progress || { cat "$log" >&2; exit 1; }
 demo=$(find build/release -type f -name vectolith_demo -perm -u+x -print -quit)
 [[ -n $demo ]] || { echo "quickstart: vectolith_demo was not built; see: cmake --preset release" >&2; exit 1; }
 
