@@ -656,6 +656,25 @@ class Stress(ToolTest):
         self.assertEqual((report["violations"], report["in_flight"], report["acknowledged"]), (0, 0, 40))
         self.verify("--threads", 4, "--first-version", 0, "--first-version", 10000, "--recover")
 
+    def test_kills_leave_little_behind(self):
+        """What is not merged yet must at least be small: a thousand kills stay below 64 MiB."""
+        allocated = []
+        for number in range(30):
+            read_end, write_end = os.pipe()
+            process = subprocess.Popen([TOOL, "stress", self.store, "--ops", "1000000", "--keys", "50", "--dim", "768",
+                                        "--first-version", str(number * 1000000), "--ack-fd", str(write_end)],
+                                       pass_fds=[write_end], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+            os.close(write_end)
+            os.read(read_end, 24)
+            process.kill()
+            process.wait()
+            os.close(read_end)
+            if number in (9, 29):
+                self.run_tool("sync", self.store)  # recovers, seals and closes
+                allocated.append(sum(path.stat().st_blocks * 512 for path in self.store.iterdir()))
+        rows = json.loads(self.run_tool("fsck", self.store, "--json")[0])["rows"]
+        self.assertLess((allocated[1] - allocated[0]) / 20, 65536 + rows / 20 * 3136 * 1.3)
+
     def test_the_same_seed_takes_the_same_steps(self):
         first = self.run_stress("--threads", 1)
         again = (self.temp / "acks").read_bytes()

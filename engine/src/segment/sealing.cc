@@ -63,8 +63,7 @@ Result<void> release_unused_tail(MappedSegment& segment, std::uint32_t rows) {
     return segment.file().punch(first, region_end - first);
   };
   if (!segment.holds_records()) {
-    VECTOLITH_TRY(
-        release(header.meta_offset + std::uint64_t{rows} * 64, header.meta_offset + header.meta_bytes));
+    VECTOLITH_TRY(release(header.meta_offset + std::uint64_t{rows} * 64, header.matrix_offset));
   }
   return release(header.matrix_offset + std::uint64_t{rows} * header.row_bytes, header.footer_offset);
 }

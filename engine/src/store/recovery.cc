@@ -231,8 +231,11 @@ void Recovery::report_damage(const Opened& opened) const {
 
 void Recovery::resume_or_seal(Opened& opened, Recovered& recovered) {
   auto& family = *opened.family;
-  family.next_segment_bytes = std::min(
-      family.segment_bytes_target, std::max(family.next_segment_bytes.load(), opened.entry.file_bytes * 2));
+  // A family that is killed again and again before it fills a segment must not get a larger one each time.
+  const bool was_filled = opened.scan.row_count > opened.segment->capacity() / 2;
+  family.next_segment_bytes =
+      std::min(family.segment_bytes_target,
+               std::max(family.next_segment_bytes.load(), opened.entry.file_bytes * (was_filled ? 2 : 1)));
   if (opened.entry.phase == SegmentPhase::kSuspended && opened.scan.damaged.empty() &&
       family.active == nullptr) {
     family.active = opened.segment;

@@ -160,7 +160,8 @@ Result<void> SegmentFactory::seal(MappedSegment& segment, bool& sync_failed) {
         return edits;
       },
       true));
-  // Rows that a batch did not fit into stay unused for ever; what this fails to give back, the next open does.
+  // Rows that a batch did not fit into stay unused for ever; what this fails to give back, the next open
+  // does.
   (void)release_unused_tail(segment, rows);
   return {};
 }
