@@ -6,6 +6,7 @@
 #include <cstdint>
 #include <functional>
 #include <memory>
+#include <memory_resource>
 #include <optional>
 #include <span>
 #include <string>
@@ -71,6 +72,10 @@ struct Options {
   std::chrono::milliseconds lock_timeout{10'000};
   /// Called for every event; must not call back into the store. May be empty.
   std::function<void(const Event&)> on_event{};
+  /// Where the write path's buffers and the bitmaps of segments come from, for example a resource over a heap
+  /// of mimalloc; null for std::pmr's default. Index and mapped segments have pages of their own and never
+  /// come from here. Threads: any, at once. Lifetime: longer than the store and than all pins and snapshots.
+  std::pmr::memory_resource* heap = nullptr;
   /// The operating system to stand on; null for the real one. For tests and simulation.
   std::shared_ptr<engine::Environment> environment{};
 };

@@ -31,17 +31,17 @@ Result<void> initialise_file(File& file, const format::SegmentHeader& header, bo
 
 }  // namespace
 
-MappedSegment::MappedSegment(const format::SegmentHeader& header, std::unique_ptr<File> file)
+MappedSegment::MappedSegment(const format::SegmentHeader& header, std::unique_ptr<File> file,
+                             std::pmr::memory_resource& heap)
     : header_(header),
       file_(std::move(file)),
       path_(file_->path()),
-      live_(header.row_capacity),
-      verified_(header.row_capacity) {}
+      live_(header.row_capacity, heap),
+      verified_(header.row_capacity, heap) {}
 
-Result<std::shared_ptr<MappedSegment>> MappedSegment::create(Environment& /*environment*/,
-                                                             Directory& directory,
+Result<std::shared_ptr<MappedSegment>> MappedSegment::create(Directory& directory,
                                                              const format::SegmentHeader& header,
-                                                             bool prewrite) {
+                                                             bool prewrite, std::pmr::memory_resource& heap) {
   const std::string name = format::segment_name(header.segment_id);
   VECTOLITH_TRY_ASSIGN(auto file, directory.open(name, OpenMode::kCreateNew));
   VECTOLITH_TRY_ASSIGN(const bool locked, file->try_lock(LockMode::kExclusive));
@@ -55,11 +55,11 @@ Result<std::shared_ptr<MappedSegment>> MappedSegment::create(Environment& /*envi
     (void)directory.unlink(name);
     return std::unexpected(std::move(made).error());
   }
-  return std::shared_ptr<MappedSegment>(new MappedSegment(header, std::move(file)));
+  return std::shared_ptr<MappedSegment>(new MappedSegment(header, std::move(file), heap));
 }
 
-Result<std::shared_ptr<MappedSegment>> MappedSegment::open(Directory& directory, SegmentId id,
-                                                           OpenMode mode) {
+Result<std::shared_ptr<MappedSegment>> MappedSegment::open(Directory& directory, SegmentId id, OpenMode mode,
+                                                           std::pmr::memory_resource& heap) {
   VECTOLITH_TRY_ASSIGN(auto file, directory.open(format::segment_name(id), mode));
   std::array<std::byte, format::kSegmentHeaderBytes> bytes;
   VECTOLITH_TRY(file->read_exact(0, bytes));
@@ -73,7 +73,7 @@ Result<std::shared_ptr<MappedSegment>> MappedSegment::open(Directory& directory,
                                .with_expected(std::to_string(header->file_bytes) + " bytes")
                                .with_found(std::to_string(size)));
   }
-  return std::shared_ptr<MappedSegment>(new MappedSegment(*header, std::move(file)));
+  return std::shared_ptr<MappedSegment>(new MappedSegment(*header, std::move(file), heap));
 }
 
 Result<void> MappedSegment::map() {

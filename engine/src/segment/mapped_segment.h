@@ -6,6 +6,7 @@
 #include <cstddef>
 #include <cstdint>
 #include <memory>
+#include <memory_resource>
 #include <span>
 #include <string>
 #include <vector>
@@ -22,8 +23,7 @@ namespace vectolith::engine {
 /// A bitmap over the rows of a segment, readable while one writer changes it.
 class RowBitmap {
  public:
-  explicit RowBitmap(std::uint32_t rows)
-      : words_(std::make_unique<std::atomic<std::uint64_t>[]>((rows + 63) / 64)) {}
+  RowBitmap(std::uint32_t rows, std::pmr::memory_resource& heap) : words_((rows + 63) / 64, &heap) {}
   [[nodiscard]] bool test(std::uint32_t row) const noexcept {
     return (words_[row / 64].load(std::memory_order_relaxed) >> (row % 64) & 1) != 0;
   }
@@ -41,7 +41,7 @@ class RowBitmap {
   }
 
  private:
-  std::unique_ptr<std::atomic<std::uint64_t>[]> words_;
+  std::pmr::vector<std::atomic<std::uint64_t>> words_;
 };
 
 /// An open segment. What is read through it stays mapped while a shared_ptr to it lives.
@@ -52,11 +52,14 @@ class MappedSegment : public std::enable_shared_from_this<MappedSegment> {
  public:
   /// Creates and preallocates the file, writes its header and makes both durable (the directory too).
   /// `prewrite`: fill it with zeros, so that later barriers need no extent conversion.
+  /// `heap` holds its bitmaps, and outlives it.
   /// Errors: kNoSpace, kIo; the file is then removed again.
-  static Result<std::shared_ptr<MappedSegment>> create(Environment& environment, Directory& directory,
-                                                       const format::SegmentHeader& header, bool prewrite);
+  static Result<std::shared_ptr<MappedSegment>> create(Directory& directory,
+                                                       const format::SegmentHeader& header, bool prewrite,
+                                                       std::pmr::memory_resource& heap);
   /// Opens a file. Errors: kNotFound; kCorruption, kUnsupported from the header; kIo.
-  static Result<std::shared_ptr<MappedSegment>> open(Directory& directory, SegmentId id, OpenMode mode);
+  static Result<std::shared_ptr<MappedSegment>> open(Directory& directory, SegmentId id, OpenMode mode,
+                                                     std::pmr::memory_resource& heap);
 
   /// Maps the file. Before this no row may be read. Errors: kIo.
   Result<void> map();
@@ -136,7 +139,8 @@ class MappedSegment : public std::enable_shared_from_this<MappedSegment> {
   std::vector<format::RowRange> invalid;
 
  private:
-  MappedSegment(const format::SegmentHeader& header, std::unique_ptr<File> file);
+  MappedSegment(const format::SegmentHeader& header, std::unique_ptr<File> file,
+                std::pmr::memory_resource& heap);
   Result<void> verify_and_mark(std::uint32_t row) const;
   Result<void> verify_vector_row(std::uint32_t row) const;
 

@@ -32,7 +32,7 @@ Result<void> Committer::publish_large_chunk(PendingWrite& write, std::span<const
                                             const std::shared_ptr<MappedSegment>& segment) {
   auto& family = *write.family;
   VECTOLITH_TRY(attach_segment(family, segment));
-  runs_.emplace_back();
+  runs_.emplace_back(context_.heap);
   runs_.back().segment = segment;
   for (std::uint32_t row = 0; row < items.size(); ++row) {
     publish_put({&write, items[row], static_cast<std::int32_t>(runs_.size() - 1), row,

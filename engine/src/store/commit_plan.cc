@@ -6,7 +6,7 @@
 
 namespace vectolith::engine {
 
-void append_buffer(std::vector<IoOperation::Buffer>& buffers, std::span<const std::byte> bytes) {
+void append_buffer(std::pmr::vector<IoOperation::Buffer>& buffers, std::span<const std::byte> bytes) {
   auto* data = const_cast<std::byte*>(bytes.data());  // Written from only; the buffer type serves reads too.
   if (!buffers.empty()) {
     auto& last = buffers.back();
@@ -23,10 +23,10 @@ std::uint16_t durable_lag(std::uint32_t row, std::uint32_t rows_durable) noexcep
   return lag >= format::kLagUnknown ? format::kLagUnknown : static_cast<std::uint16_t>(lag);
 }
 
-void append_operations(CommitRun& run, std::vector<IoOperation>& operations) {
+void append_operations(CommitRun& run, std::pmr::vector<IoOperation>& operations) {
   const auto& header = run.segment->header();
   run.first_operation = operations.size();
-  const auto add_write = [&](std::uint64_t offset, std::vector<IoOperation::Buffer>& buffers) {
+  const auto add_write = [&](std::uint64_t offset, std::pmr::vector<IoOperation::Buffer>& buffers) {
     IoOperation write;
     write.kind = IoOperation::Kind::kWrite;
     write.file = &run.segment->file();

@@ -5,6 +5,7 @@
 #include <cstddef>
 #include <cstdint>
 #include <memory>
+#include <memory_resource>
 #include <optional>
 #include <span>
 #include <vector>
@@ -20,15 +21,18 @@ namespace vectolith::engine {
 
 /// Consecutive rows of one segment, written by one commit.
 struct CommitRun {
+  explicit CommitRun(std::pmr::memory_resource& heap)
+      : metas(&heap), vectors(&heap), records(&heap), meta_buffers(&heap) {}
+
   FamilyState* family = nullptr;
   std::shared_ptr<MappedSegment> segment;
   std::uint32_t first_row = 0;
   std::uint32_t next_row = 0;
   bool needs_sync = false;
-  std::vector<format::MetaRow> metas;             ///< Vector segments.
-  std::vector<IoOperation::Buffer> vectors;       ///< The callers' bytes, adjacent ones merged.
-  std::vector<std::byte> records;                 ///< Record segments: encoded records.
-  std::vector<IoOperation::Buffer> meta_buffers;  ///< One: metas or records.
+  std::pmr::vector<format::MetaRow> metas;             ///< Vector segments.
+  std::pmr::vector<IoOperation::Buffer> vectors;       ///< The callers' bytes, adjacent ones merged.
+  std::pmr::vector<std::byte> records;                 ///< Record segments: encoded records.
+  std::pmr::vector<IoOperation::Buffer> meta_buffers;  ///< One: metas or records.
   std::size_t first_operation = 0;
   std::size_t write_operations = 0;
   std::optional<Error> error;  ///< A write failed: none of the rows count.
@@ -44,13 +48,13 @@ struct PlannedChange {
 };
 
 /// Appends a vector's bytes to a run's matrix write, merging it with the one before if adjacent.
-void append_buffer(std::vector<IoOperation::Buffer>& buffers, std::span<const std::byte> bytes);
+void append_buffer(std::pmr::vector<IoOperation::Buffer>& buffers, std::span<const std::byte> bytes);
 
 /// The durable lag of `row` in a segment whose first `rows_durable` rows are on the medium.
 std::uint16_t durable_lag(std::uint32_t row, std::uint32_t rows_durable) noexcept;
 
 /// The operations of a run: matrix, meta, and a data sync if asked for, linked in this order.
-void append_operations(CommitRun& run, std::vector<IoOperation>& operations);
+void append_operations(CommitRun& run, std::pmr::vector<IoOperation>& operations);
 
 /// The bit that stands for run `index` in PendingWrite::runs; runs beyond the 63rd share one.
 constexpr std::uint64_t run_bit(std::size_t index) noexcept {

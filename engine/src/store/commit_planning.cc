@@ -122,7 +122,7 @@ Result<std::size_t> Committer::run_for(FamilyState& family, std::uint32_t rows) 
   for (std::size_t i = runs_.size(); i-- > 0;) {
     if (runs_[i].segment == family.active) return i;
   }
-  CommitRun run;
+  CommitRun run(context_.heap);
   run.family = &family;
   run.segment = family.active;
   run.first_row = run.next_row = family.next_row;

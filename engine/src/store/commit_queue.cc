@@ -12,7 +12,7 @@ void CommitQueue::push(PendingWrite& write) {
   writes_.push_back(&write);
 }
 
-void CommitQueue::take(std::vector<PendingWrite*>& group, std::size_t rows_max) {
+void CommitQueue::take(std::pmr::vector<PendingWrite*>& group, std::size_t rows_max) {
   const std::lock_guard lock(mutex_);
   std::size_t rows = 0;
   while (!writes_.empty()) {

@@ -4,6 +4,7 @@
 
 #include <cstddef>
 #include <deque>
+#include <memory_resource>
 #include <mutex>
 #include <vector>
 
@@ -17,7 +18,7 @@ class CommitQueue {
   /// Errors of the queue being closed are the caller's to check before.
   void push(PendingWrite& write);
   /// Moves writes of up to `rows_max` rows (at least one write) into `group`.
-  void take(std::vector<PendingWrite*>& group, std::size_t rows_max);
+  void take(std::pmr::vector<PendingWrite*>& group, std::size_t rows_max);
   /// Wakes the first write whose caller waits, so that it may lead. Called after every commit.
   void wake_next();
   [[nodiscard]] std::size_t size() const;

@@ -6,6 +6,7 @@
 #include <cstdint>
 #include <functional>
 #include <memory>
+#include <memory_resource>
 #include <mutex>
 #include <unordered_map>
 #include <utility>
@@ -34,7 +35,16 @@ struct SealJob {
 /// become visible and kBuffered writes are acknowledged; the barriers complete; kDurable ones are.
 class Committer {
  public:
-  Committer(StoreContext& context, SegmentFactory& factory) : context_(context), factory_(factory) {}
+  Committer(StoreContext& context, SegmentFactory& factory)
+      : context_(context),
+        factory_(factory),
+        group_(&context.heap),
+        runs_(&context.heap),
+        changes_(&context.heap),
+        change_of_hash_(&context.heap),
+        operations_(&context.heap),
+        journal_rows_(&context.heap),
+        journal_buffers_(&context.heap) {}
 
   /// Takes over what open prepared. `on_work` is told when a seal or a prepared segment is wanted.
   Result<void> start(Sequence reserved_until, std::unique_ptr<JournalFile> journal,
@@ -165,16 +175,16 @@ class Committer {
   std::vector<std::shared_ptr<MappedSegment>> witnessed_;  ///< Became durable since the last witness.
 
   // Scratch of the commit that runs.
-  std::vector<PendingWrite*> group_;
-  std::vector<CommitRun> runs_;
-  std::vector<PlannedChange> changes_;
-  std::unordered_multimap<std::uint64_t, std::size_t> change_of_hash_;
+  std::pmr::vector<PendingWrite*> group_;
+  std::pmr::vector<CommitRun> runs_;
+  std::pmr::vector<PlannedChange> changes_;
+  std::pmr::unordered_multimap<std::uint64_t, std::size_t> change_of_hash_;
   std::vector<std::shared_ptr<MappedSegment>>
       extra_syncs_;              ///< Segments without new rows that need a barrier.
   std::vector<SealJob> rolled_;  ///< Left for a new segment in this commit; may hold rows of it.
-  std::vector<IoOperation> operations_;
-  std::vector<format::JournalRow> journal_rows_;
-  std::vector<IoOperation::Buffer> journal_buffers_;
+  std::pmr::vector<IoOperation> operations_;
+  std::pmr::vector<format::JournalRow> journal_rows_;
+  std::pmr::vector<IoOperation::Buffer> journal_buffers_;
   std::uint32_t journal_first_row_ = 0;
   bool journal_sync_ = false;
   std::size_t journal_operation_ = 0;

@@ -178,9 +178,10 @@ Result<void> Recovery::check_header(const Opened& opened) const {
 Result<void> Recovery::open_segment(Opened& opened) {
   const bool writable = !context_.options.read_only;
   const bool settled = opened.entry.phase == SegmentPhase::kSealed;
-  VECTOLITH_TRY_ASSIGN(opened.segment,
-                       MappedSegment::open(*context_.directory, opened.entry.id,
-                                           writable ? OpenMode::kReadWrite : OpenMode::kReadOnly));
+  VECTOLITH_TRY_ASSIGN(
+      opened.segment,
+      MappedSegment::open(*context_.directory, opened.entry.id,
+                          writable ? OpenMode::kReadWrite : OpenMode::kReadOnly, context_.heap));
   VECTOLITH_TRY(check_header(opened));
   auto& segment = *opened.segment;
   segment.invalid = opened.entry.invalid;

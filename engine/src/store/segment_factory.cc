@@ -77,8 +77,7 @@ Result<std::shared_ptr<MappedSegment>> SegmentFactory::create(const FamilyState&
                                                               std::uint64_t file_bytes, bool prewrite) {
   while (true) {
     VECTOLITH_TRY_ASSIGN(const auto shape, geometry(family, file_bytes));
-    auto segment =
-        MappedSegment::create(*context_.environment, *context_.directory, header(family, shape), prewrite);
+    auto segment = MappedSegment::create(*context_.directory, header(family, shape), prewrite, context_.heap);
     if (segment) {
       VECTOLITH_TRY((*segment)->map());
       return segment;

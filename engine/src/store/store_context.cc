@@ -46,6 +46,7 @@ StoreContext::StoreContext(Options opened_with, std::string store_path, std::sha
     : options(std::move(opened_with)),
       path(std::move(store_path)),
       environment(std::move(os)),
+      heap(options.heap != nullptr ? *options.heap : *std::pmr::get_default_resource()),
       page_source(std::make_shared<EnvironmentPages>(environment)),
       epoch_domain(new EpochDomain([env = environment] { return env->barrier_all_threads(); }),
                    // What is retired gives its memory back to the page source, which so outlives the domain.

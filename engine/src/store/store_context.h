@@ -7,6 +7,7 @@
 #include <cstdint>
 #include <map>
 #include <memory>
+#include <memory_resource>
 #include <mutex>
 #include <optional>
 #include <shared_mutex>
@@ -101,6 +102,7 @@ struct StoreContext {
   Options options;
   std::string path;
   std::shared_ptr<Environment> environment;
+  std::pmr::memory_resource& heap;  ///< Options::heap, or the default resource.
   std::unique_ptr<Directory> directory;
   std::unique_ptr<File> lock_file;
   Uuid store_uuid;

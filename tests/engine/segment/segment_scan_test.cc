@@ -35,7 +35,8 @@ class SettledScan : public StoreTest {
   }
   std::shared_ptr<MappedSegment> map(std::vector<RowRange> invalid) {
     posix_ = *environment_->open_directory(directory_.path(), false);
-    auto segment = *MappedSegment::open(*posix_, SegmentId(1), engine::OpenMode::kReadOnly);
+    auto segment = *MappedSegment::open(*posix_, SegmentId(1), engine::OpenMode::kReadOnly,
+                                        *std::pmr::get_default_resource());
     EXPECT_TRUE(segment->map().has_value());
     segment->invalid = std::move(invalid);
     return segment;
