@@ -20,8 +20,9 @@ Result<format::SegmentFooter> build_footer(const MappedSegment& segment,
 /// Errors: kIo, kNoSpace, kLimit; then the segment is not sealed and may be used as before.
 Result<void> write_footer(MappedSegment& segment, const format::SegmentFooter& footer);
 
-/// Gives back the blocks behind the last row of a segment that will never grow again.
-/// Precondition: not mapped yet. Errors: kIo.
+/// Gives back the blocks behind the last row of each region: the file keeps its size, and what is given
+/// back reads as zeros. Nobody may read rows behind `rows`, also not through a mapping.
+/// Precondition: no write to the segment is under way. Errors: kIo.
 Result<void> release_unused_tail(MappedSegment& segment, std::uint32_t rows);
 
 /// True if `row` lies in one of the ascending ranges.

@@ -9,6 +9,7 @@
 
 #include "store/store_impl.h"
 #include "store_fixture.h"
+#include "support/fault_environment.h"
 
 namespace vectolith::testing {
 namespace {
@@ -77,6 +78,28 @@ TEST_F(Create, NeverTakesAStoreThatLostItsSuperblockForAnEmptyDirectory) {
   std::filesystem::rename(aside.file("STORE"), directory_.file("STORE"));
   open();
   expect_holds(family(), 1);
+}
+
+// Story: two processes create the same store. The second has found the directory empty when the first makes
+// its store, puts a row and closes; then the second gets the lock.
+TEST_F(Create, OpensTheStoreThatAnotherCreatorFinishedMeanwhile) {
+  const auto late = std::make_shared<FaultEnvironment>(environment_);
+  bool met = false;
+  late->decide([&](const DiskChange& change) {
+    if (std::exchange(met, true)) return Verdict{};
+    EXPECT_TRUE(change.path.ends_with("/LOCK")) << change.path;
+    open();
+    auto docs = family();
+    put(docs, 1);
+    close();
+    return Verdict{};
+  });
+  Options with = options();
+  with.environment = late;
+  auto opened = Store::open(directory_.path(), with);
+  ASSERT_TRUE(opened.has_value()) << opened.error().to_string();
+  EXPECT_TRUE(met);
+  expect_holds(*(*opened)->family("f"), 1);
 }
 
 TEST_F(Create, SaysExistsForADirectoryWithForeignFiles) {

@@ -7,6 +7,7 @@
 #include <filesystem>
 #include <functional>
 #include <memory>
+#include <set>
 #include <span>
 #include <string>
 #include <thread>
@@ -41,27 +42,104 @@ class StoreThreads : public StoreTest {
   }
 };
 
+/// Calls `before_submit` with each group of operations before a queue gets it; the store's background
+/// worker runs only when `maintain` is called.
+class SteppedEnvironment : public FaultEnvironment {
+ public:
+  using FaultEnvironment::FaultEnvironment;
+  std::function<void(std::span<engine::IoOperation>)> before_submit;
+  std::function<std::chrono::nanoseconds()> maintain;
+
+  Result<std::unique_ptr<engine::IoQueue>> make_queue(std::uint32_t depth) override {
+    VECTOLITH_TRY_ASSIGN(auto inner, FaultEnvironment::make_queue(depth));
+    return std::make_unique<Queue>(*this, std::move(inner));
+  }
+  std::unique_ptr<engine::Worker> start_worker(std::string_view name,
+                                               std::function<std::chrono::nanoseconds()> step) override {
+    if (name != "vl-maintain") return FaultEnvironment::start_worker(name, std::move(step));
+    maintain = std::move(step);
+    return std::make_unique<IdleWorker>();
+  }
+
+ private:
+  struct IdleWorker : engine::Worker {
+    void notify() noexcept override {}
+  };
+  class Queue : public engine::IoQueue {
+   public:
+    Queue(SteppedEnvironment& environment, std::unique_ptr<engine::IoQueue> inner)
+        : environment_(environment), inner_(std::move(inner)) {}
+    Result<void> submit(std::span<engine::IoOperation> operations) override {
+      if (environment_.before_submit) environment_.before_submit(operations);
+      return inner_->submit(operations);
+    }
+    Result<void> wait(const engine::IoOperation& operation) override { return inner_->wait(operation); }
+    std::size_t poll() override { return inner_->poll(); }
+    [[nodiscard]] std::size_t in_flight() const noexcept override { return inner_->in_flight(); }
+
+   private:
+    SteppedEnvironment& environment_;
+    std::unique_ptr<engine::IoQueue> inner_;
+  };
+};
+
+/// How many segments the operations write to.
+std::size_t segments_written(std::span<const engine::IoOperation> operations) {
+  std::set<std::string> paths;
+  for (const auto& operation : operations) {
+    if (operation.kind == engine::IoOperation::Kind::kWrite && operation.file->path().ends_with(".vls"))
+      paths.insert(operation.file->path());
+  }
+  return paths.size();
+}
+
 // Story: one commit fills the rest of a segment and rolls on to the next. The maintainer, woken by the
 // roll, takes the old segment's row count for final before the commit has published its rows there, and
 // seals it without them: they answer until the store is closed, and are gone after the next open.
 TEST_F(StoreThreads, ASegmentIsSealedWithTheRowsOfTheCommitThatRolledIt) {
-  const auto slow = std::make_shared<FaultEnvironment>(environment_);
+  const auto stepped = std::make_shared<SteppedEnvironment>(environment_);
   Options with = small();
-  with.environment = slow;
+  with.environment = stepped;
   open(with);
   auto f = family();
   put(f, 0);
-  // Slow writes give the maintainer time to get ahead, and gather what comes meanwhile in one commit.
-  slow->decide([](const DiskChange& change) {
-    if (change.kind == DiskChange::Kind::kWrite && change.path.ends_with(".vls"))
-      std::this_thread::sleep_for(std::chrono::milliseconds(2));
+
+  std::atomic<bool> gathered{false};
+  std::atomic<bool> went_on{false};  // The maintainer's step has ended, or writes a footer.
+  std::jthread maintainer;
+  bool met = false;
+  stepped->decide([&](const DiskChange& change) {
+    // A write behind the header, while the commit waits: a footer, made of the rows of this moment.
+    if (met && change.path.ends_with(".vls") && change.kind == DiskChange::Kind::kWrite &&
+        change.offset > 0) {
+      went_on.store(true);
+      went_on.notify_all();
+    }
     return Verdict{};
   });
+  stepped->before_submit = [&](std::span<const engine::IoOperation> operations) {
+    gathered.wait(false);  // What is submitted meanwhile is one commit.
+    if (met || segments_written(operations) < 2) return;
+    met = true;
+    maintainer = std::jthread([&] {
+      (void)stepped->maintain();
+      went_on.store(true);
+      went_on.notify_all();
+    });
+    went_on.wait(false);
+  };
   constexpr std::uint64_t kRows = 1'500;
   for (std::uint64_t number = 1; number < kRows; ++number) {
     const auto vector = vector_of(number);
     ASSERT_TRUE(f.submit_put(key_of(number), std::as_bytes(std::span(vector))).has_value());
   }
+  gathered.store(true);
+  gathered.notify_all();
+  ASSERT_TRUE(store_->sync().has_value());
+  EXPECT_TRUE(met) << "no commit wrote to two segments";
+  maintainer = {};
+  stepped->before_submit = nullptr;
+  stepped->decide({});
   close();
   open();
   f = family();
