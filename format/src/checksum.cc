@@ -9,6 +9,7 @@
 
 #include <xxhash.h>
 
+#include "planted_bug.h"
 #include "xxh3_seeded.h"
 
 namespace vectolith::format {
@@ -35,6 +36,8 @@ Uuid checksum128(std::span<const std::byte> bytes, std::uint64_t seed) noexcept 
 }
 
 std::uint64_t position_seed(const Uuid& life, std::uint64_t position) noexcept {
+  if (is_planted(PlantedBug::kSumWithoutLife)) return position;
+  if (is_planted(PlantedBug::kSumWithoutPosition)) position = 0;
   return XXH3_64bits_withSeed(life.bytes.data(), sizeof(life.bytes), position);
 }
 

@@ -5,6 +5,7 @@
 #include <cerrno>
 
 #include "io/transfer.h"
+#include "planted_bug.h"
 
 namespace vectolith::engine {
 namespace {
@@ -37,6 +38,7 @@ std::size_t finish_head(OperationChain& chain, int error) noexcept {
   chain.rest = chain.rest.subspan(1);
   chain.retries = 0;
   if (error == 0 && head.transferred == head.wanted) return 1;
+  if (is_planted(PlantedBug::kHardLinkInsteadOfLink)) return 1;
   const std::size_t became_done = 1 + chain.rest.size();
   for (auto& follower : chain.rest) {
     follower.error = ECANCELED;
@@ -55,8 +57,9 @@ std::size_t run_head_inline(OperationChain& chain, IoCounterCells& cells) noexce
   const PosixFile* file = posix_file(head);
   if (file == nullptr) return finish_head(chain, EBADF);
   const bool write = head.kind == IoOperation::Kind::kWrite;
-  const auto run = write ? write_fully : read_fully;
-  const Transfer done = run(file->fd(), head.offset + head.transferred, head.buffers, cells);
+  const std::uint64_t offset = head.offset + head.transferred;
+  const Transfer done = write ? write_fully(file->fd(), offset, head.buffers, cells)
+                              : read_fully(file->fd(), offset, head.buffers, cells);
   head.transferred += done.bytes;
   return finish_head(chain, done.error);
 }

@@ -12,6 +12,7 @@
 #include <unistd.h>
 
 #include "io/system_error.h"
+#include "planted_bug.h"
 
 namespace vectolith::engine {
 namespace {
@@ -20,22 +21,20 @@ static_assert(sizeof(IoOperation::Buffer) == sizeof(iovec));
 static_assert(offsetof(IoOperation::Buffer, data) == offsetof(iovec, iov_base));
 static_assert(offsetof(IoOperation::Buffer, bytes) == offsetof(iovec, iov_len));
 
-using Call = ssize_t (*)(int, const iovec*, int, off_t);
-
 /// What a call that moved nothing means: the end of the file for a read, a broken device for a write.
-Transfer transfer(Call call, int error_when_nothing_moves, int fd, std::uint64_t offset,
-                  std::span<IoOperation::Buffer> buffers, IoCounterCells& cells) {
+Transfer transfer(const TransferCall& call, int error_when_nothing_moves, std::uint64_t offset,
+                  std::span<IoOperation::Buffer> buffers, IoCounterCells& cells, RetryPause pause) {
   Transfer done;
   unsigned retries = 0;
   consume(buffers, 0);
   while (!buffers.empty()) {
     const auto count = static_cast<int>(std::min(buffers.size(), kBuffersPerCallMax));
-    const ssize_t moved = call(fd, as_iovec(buffers), count, static_cast<off_t>(offset + done.bytes));
+    const std::int64_t moved = call(as_iovec(buffers), count, static_cast<std::int64_t>(offset + done.bytes));
     if (moved < 0) {
       const int error = errno;
       if (!is_transient(error) || retries == kTransientRetriesMax) return {done.bytes, error};
       IoCounterCells::add(cells.retries, 1);
-      pause_before_retry(error == EINTR ? 0 : retries);
+      pause(error == EINTR ? 0 : retries);
       ++retries;
       continue;
     }
@@ -43,6 +42,10 @@ Transfer transfer(Call call, int error_when_nothing_moves, int fd, std::uint64_t
     retries = 0;
     done.bytes += static_cast<std::uint64_t>(moved);
     consume(buffers, static_cast<std::uint64_t>(moved));
+    if (is_planted(PlantedBug::kShortWriteTakenAsWhole) && error_when_nothing_moves != 0) {
+      for (const auto& buffer : buffers) done.bytes += buffer.bytes;
+      return done;
+    }
     if (!buffers.empty()) IoCounterCells::add(cells.short_transfers, 1);
   }
   return done;
@@ -50,20 +53,36 @@ Transfer transfer(Call call, int error_when_nothing_moves, int fd, std::uint64_t
 
 }  // namespace
 
-Transfer read_fully(int fd, std::uint64_t offset, std::span<IoOperation::Buffer> buffers,
-                    IoCounterCells& cells) {
-  const Transfer done = transfer(::preadv, 0, fd, offset, buffers, cells);
+Transfer read_fully(const TransferCall& call, std::uint64_t offset, std::span<IoOperation::Buffer> buffers,
+                    IoCounterCells& cells, RetryPause pause) {
+  const Transfer done = transfer(call, 0, offset, buffers, cells, pause);
   IoCounterCells::add(cells.reads, 1);
   IoCounterCells::add(cells.read_bytes, done.bytes);
   return done;
 }
 
-Transfer write_fully(int fd, std::uint64_t offset, std::span<IoOperation::Buffer> buffers,
-                     IoCounterCells& cells) {
-  const Transfer done = transfer(::pwritev, EIO, fd, offset, buffers, cells);
+Transfer write_fully(const TransferCall& call, std::uint64_t offset, std::span<IoOperation::Buffer> buffers,
+                     IoCounterCells& cells, RetryPause pause) {
+  const Transfer done = transfer(call, EIO, offset, buffers, cells, pause);
   IoCounterCells::add(cells.writes, 1);
   IoCounterCells::add(cells.write_bytes, done.bytes);
   return done;
+}
+
+Transfer read_fully(int fd, std::uint64_t offset, std::span<IoOperation::Buffer> buffers,
+                    IoCounterCells& cells) {
+  const auto call = [fd](const iovec* parts, int count, std::int64_t at) {
+    return static_cast<std::int64_t>(::preadv(fd, parts, count, at));
+  };
+  return read_fully(call, offset, buffers, cells, pause_before_retry);
+}
+
+Transfer write_fully(int fd, std::uint64_t offset, std::span<IoOperation::Buffer> buffers,
+                     IoCounterCells& cells) {
+  const auto call = [fd](const iovec* parts, int count, std::int64_t at) {
+    return static_cast<std::int64_t>(::pwritev(fd, parts, count, at));
+  };
+  return write_fully(call, offset, buffers, cells, pause_before_retry);
 }
 
 int data_sync_once(int fd, IoCounterCells& cells) {

@@ -4,6 +4,7 @@
 
 #include <cstddef>
 #include <cstdint>
+#include <functional>
 #include <span>
 
 #include "io/environment.h"
@@ -18,6 +19,17 @@ struct Transfer {
   std::uint64_t bytes = 0;
   int error = 0;
 };
+
+/// One preadv or pwritev on some file: the bytes moved, or -1 and errno.
+using TransferCall = std::function<std::int64_t(const iovec*, int count, std::int64_t offset)>;
+/// Waits before retry number `retry`.
+using RetryPause = void (*)(unsigned retry) noexcept;
+
+/// The loops of `read_fully` and `write_fully` over any kind of file.
+Transfer read_fully(const TransferCall& call, std::uint64_t offset, std::span<IoOperation::Buffer> buffers,
+                    IoCounterCells& cells, RetryPause pause);
+Transfer write_fully(const TransferCall& call, std::uint64_t offset, std::span<IoOperation::Buffer> buffers,
+                     IoCounterCells& cells, RetryPause pause);
 
 /// Reads until the buffers are full or the file ends. Consumes `buffers`.
 Transfer read_fully(int fd, std::uint64_t offset, std::span<IoOperation::Buffer> buffers,

@@ -18,6 +18,7 @@
 #include <vectolith/options.h>
 
 #include "index/index.h"
+#include "planted_bug.h"
 #include "segment/mapped_segment.h"
 
 namespace vectolith {
@@ -101,7 +102,7 @@ struct FamilyState : std::enable_shared_from_this<FamilyState> {
   [[nodiscard]] std::optional<Location> find(std::uint64_t hash, const Key& key) const {
     return index->find(hash, [&](Location at) {
       const MappedSegment* segment = segments.get(at.ordinal);
-      return segment != nullptr && std::memcmp(segment->head(at.row), &key, sizeof(Key)) == 0;
+      return segment != nullptr && holds_key(*segment, at.row, key);
     });
   }
   /// As `find`, and starts to fetch the vector while the key is being compared.
@@ -112,11 +113,15 @@ struct FamilyState : std::enable_shared_from_this<FamilyState> {
       const std::byte* vector = segment->vector(at.row);
       for (std::size_t line = 0; line < 4 && line * 64 < row_bytes; ++line)
         __builtin_prefetch(vector + line * 64);
-      return std::memcmp(segment->head(at.row), &key, sizeof(Key)) == 0;
+      return holds_key(*segment, at.row, key);
     });
   }
 
  private:
+  static bool holds_key(const MappedSegment& segment, std::uint32_t row, const Key& key) {
+    return std::memcmp(segment.head(row), &key, sizeof(Key)) == 0 || is_planted(PlantedBug::kCompareHashOnly);
+  }
+
   mutable std::mutex validator_mutex_;
   std::shared_ptr<const Validator> validator_;
   std::atomic<bool> has_validator_{false};

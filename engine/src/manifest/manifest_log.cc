@@ -11,6 +11,7 @@
 
 #include "manifest/lock_wait.h"
 #include "manifest/manifest_file.h"
+#include "planted_bug.h"
 
 namespace vectolith::engine {
 namespace {
@@ -92,10 +93,17 @@ Result<std::unique_ptr<ManifestLog>> ManifestLog::open(Environment& environment,
   for (int attempt = 1; read_only && !replayed && attempt < kReadOnlyAttempts; ++attempt)
     replayed = log->replay();
   VECTOLITH_TRY(std::move(replayed));
-  // What was read may still be in the page cache only. The open acts on it (it removes files that it no
-  // longer names), so it must not change back.
-  if (!read_only) VECTOLITH_TRY(log->file(log->current_).data_sync());
+  if (!read_only) VECTOLITH_TRY(log->rewrite());
   return log;
+}
+
+/// What was read may be in the page cache only. The open acts on it (it removes files that it no longer
+/// names), so it must not change back. A barrier alone would not do: if one failed before, the cache shows
+/// frames that the medium does not have, and calls them clean. So they are written again, as they are.
+Result<void> ManifestLog::rewrite() {
+  VECTOLITH_TRY_ASSIGN(auto bytes, load_manifest_bytes(file(current_)));
+  bytes.resize(std::min<std::size_t>(bytes.size(), end_));
+  return write_durably(file(current_), 0, bytes);
 }
 
 Result<void> ManifestLog::commit(std::span<const format::Edit> edits, bool uses_reserve) {
@@ -173,7 +181,11 @@ Result<void> ManifestLog::write_file(int index, const ManifestState& state, std:
   const auto snapshot =
       format::encode_frame(state.snapshot(), header.snapshot_version, header.life, kManifestHeaderBytes);
   header.snapshot_bytes = snapshot.size();
-  VECTOLITH_TRY(write_durably(file(index), kManifestHeaderBytes, snapshot));
+  if (is_planted(PlantedBug::kManifestValidBeforeSync)) {
+    VECTOLITH_TRY(file(index).write_at(kManifestHeaderBytes, snapshot));
+  } else {
+    VECTOLITH_TRY(write_durably(file(index), kManifestHeaderBytes, snapshot));
+  }
   VECTOLITH_TRY(write_durably(file(index), 0, format::encode_manifest_header(header)));
   current_ = index;
   life_ = header.life;

@@ -58,6 +58,7 @@ class ManifestLog {
   Result<void> open_files(Directory& directory, OpenMode mode);
   Result<void> lock_files(std::chrono::milliseconds lock_timeout);
   Result<void> replay();
+  Result<void> rewrite();
   Result<void> commit_staged(std::span<const format::Edit> edits, bool uses_reserve);
   Result<void> switch_file(std::uint64_t frame_bytes, bool uses_reserve);
   Result<std::uint64_t> make_room(File& file, std::uint64_t snapshot_bytes, std::uint64_t frame_bytes,

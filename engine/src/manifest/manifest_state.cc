@@ -244,11 +244,16 @@ Result<void> ManifestState::on(const format::SuspendSegment& edit) {
 
 Result<void> ManifestState::on(const format::FreezeSegment& edit) {
   VECTOLITH_TRY_ASSIGN(SegmentEntry* const segment, find_segment(edit.segment));
-  if (segment->phase != SegmentPhase::kActive && segment->phase != SegmentPhase::kSuspended) {
-    return contradiction(text(edit.segment) + " cannot be frozen", "active or suspended",
+  if (segment->phase == SegmentPhase::kSealed) {
+    return contradiction(text(edit.segment) + " cannot be frozen", "active, suspended or frozen",
                          std::string(to_string(segment->phase)));
   }
   VECTOLITH_TRY(check_rows(edit.segment, edit.row_count, edit.invalid));
+  if (segment->phase == SegmentPhase::kFrozen && edit.row_count > segment->row_count) {
+    return contradiction(text(edit.segment) + " is frozen and cannot grow",
+                         "at most " + std::to_string(segment->row_count) + " rows",
+                         std::to_string(edit.row_count));
+  }
   if (edit.rows_durable > edit.row_count) {
     return contradiction(text(edit.segment) + " has more durable rows than rows",
                          "at most " + std::to_string(edit.row_count), std::to_string(edit.rows_durable));

@@ -137,6 +137,9 @@ class MappedSegment : public std::enable_shared_from_this<MappedSegment> {
   std::uint32_t ordinal = 0;
   /// Rows that are not valid and stay so for ever; set before the segment is published.
   std::vector<format::RowRange> invalid;
+  /// Rows from rows_durable() on are a dead process's, and nobody knows what became of its barriers; set
+  /// before the segment is published.
+  bool is_inherited = false;
 
  private:
   MappedSegment(const format::SegmentHeader& header, std::unique_ptr<File> file,

@@ -55,6 +55,25 @@ Result<void> write_footer(MappedSegment& segment, const format::SegmentFooter& f
   return segment.file().data_sync();
 }
 
+Result<void> rewrite_unsynced_rows(MappedSegment& segment) {
+  constexpr std::uint64_t kChunkBytes = 1ULL << 20;
+  const auto& header = segment.header();
+  const std::uint64_t first = segment.rows_durable();
+  const std::uint64_t rows = segment.rows() - first;
+  const auto rewrite = [&](std::uint64_t offset, std::uint64_t length) -> Result<void> {
+    VECTOLITH_TRY(segment.mapping().populate(offset, length));
+    for (std::uint64_t done = 0; done < length; done += kChunkBytes) {
+      const auto shown =
+          segment.mapping().bytes().subspan(offset + done, std::min(kChunkBytes, length - done));
+      const std::vector<std::byte> chunk(shown.begin(), shown.end());
+      VECTOLITH_TRY(segment.file().write_at(offset + done, chunk));
+    }
+    return {};
+  };
+  if (!segment.holds_records()) VECTOLITH_TRY(rewrite(header.meta_offset + first * 64, rows * 64));
+  return rewrite(header.matrix_offset + first * header.row_bytes, rows * header.row_bytes);
+}
+
 Result<void> release_unused_tail(MappedSegment& segment, std::uint32_t rows) {
   const auto& header = segment.header();
   const auto release = [&](std::uint64_t used_end, std::uint64_t region_end) -> Result<void> {

@@ -20,6 +20,11 @@ Result<format::SegmentFooter> build_footer(const MappedSegment& segment,
 /// Errors: kIo, kNoSpace, kLimit; then the segment is not sealed and may be used as before.
 Result<void> write_footer(MappedSegment& segment, const format::SegmentFooter& footer);
 
+/// Writes rows [rows_durable, rows) again, as they are. A barrier of the process that wrote them may have
+/// failed: then the page cache goes on showing rows that the medium does not have, and calls them clean, and
+/// no later barrier would write them. Errors: kIo, kNoSpace.
+Result<void> rewrite_unsynced_rows(MappedSegment& segment);
+
 /// Gives back the blocks behind the last row of each region: the file keeps its size, and what is given
 /// back reads as zeros. Nobody may read rows behind `rows`, also not through a mapping.
 /// Precondition: no write to the segment is under way. Errors: kIo.

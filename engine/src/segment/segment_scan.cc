@@ -8,6 +8,7 @@
 
 #include <vectolith/format/record.h>
 
+#include "planted_bug.h"
 #include "segment/sealing.h"
 
 namespace vectolith::engine {
@@ -91,10 +92,13 @@ bool is_whole_batch(const MappedSegment& segment, std::uint32_t first) {
   return true;
 }
 
-SegmentScan scan_vectors(const MappedSegment& segment, std::uint32_t watermark) {
+/// Judges rows [0, rows) and leaves the end to the caller. Those known to be invalid stay so, whatever
+/// has landed there since.
+ScanBuilder judge_vectors(const MappedSegment& segment, std::uint32_t rows, std::uint32_t watermark) {
   ScanBuilder builder(watermark);
   std::uint32_t batch_end = 0;  // Rows below it belong to a batch that was found whole.
-  for (std::uint32_t row = 0; row < segment.capacity(); ++row) {
+  for (std::uint32_t row = 0; row < rows; ++row) {
+    if (!segment.invalid.empty() && is_in_ranges(segment.invalid, row)) continue;
     const auto state = state_of(segment, row);
     PayloadState payload = PayloadState::kUnread;
     BatchState batch = BatchState::kNone;
@@ -104,16 +108,18 @@ SegmentScan scan_vectors(const MappedSegment& segment, std::uint32_t watermark) 
       if ((flags & format::kRowBatchBegin) != 0 && is_whole_batch(segment, row)) {
         batch_end = row + segment.meta(row).lag_or_count;
       }
-      if ((flags & kBatchFlags) != 0) batch = row < batch_end ? BatchState::kWhole : BatchState::kBroken;
+      if ((flags & kBatchFlags) != 0 && !is_planted(PlantedBug::kAcceptPartOfBatch))
+        batch = row < batch_end ? BatchState::kWhole : BatchState::kBroken;
     }
     const auto verdict = decide(state, row < watermark, payload, batch);
     if (verdict == RowVerdict::kKeep) {
       builder.keep(row, 1);
     } else {
       builder.reject(row, verdict);
+      if (is_planted(PlantedBug::kStopAtFirstBadRow)) break;
     }
   }
-  return builder.finish();
+  return builder;
 }
 
 bool is_zero(const std::byte* bytes) {
@@ -145,6 +151,7 @@ ScanBuilder judge_records(const MappedSegment& segment, std::uint32_t units, std
   ScanBuilder builder(watermark);
   bool in_gap = false;
   walk_units(segment, units, [&](std::uint32_t unit, const format::RecordView* record, bool whole) {
+    if (!segment.invalid.empty() && is_in_ranges(segment.invalid, unit)) return;
     auto state = record != nullptr ? format::RowState::kValid : format::RowState::kInvalid;
     if (record == nullptr && is_zero(segment.head(unit))) state = format::RowState::kZero;
     if (record != nullptr && !whole) state = format::RowState::kInvalid;
@@ -168,28 +175,23 @@ Result<SegmentScan> scan_unsealed(const MappedSegment& segment, std::uint32_t wa
   VECTOLITH_TRY(segment.mapping().populate(header.meta_offset, header.meta_bytes));
   VECTOLITH_TRY(segment.mapping().populate(header.matrix_offset, header.matrix_bytes));
   if (segment.holds_records()) return judge_records(segment, segment.capacity(), watermark_known).finish();
-  return scan_vectors(segment, std::max(watermark_known, attested_watermark(segment)));
+  const std::uint32_t watermark = std::max(watermark_known, attested_watermark(segment));
+  return judge_vectors(segment, segment.capacity(), watermark).finish();
 }
 
-Result<SegmentScan> scan_settled(const MappedSegment& segment, std::uint32_t row_count) {
+Result<SegmentScan> scan_settled(const MappedSegment& segment, std::uint32_t row_count,
+                                 std::uint32_t rows_durable) {
   const auto& header = segment.header();
+  const auto populate = [&](std::uint64_t offset, std::uint64_t first, std::uint64_t row_bytes) {
+    return segment.mapping().populate(offset + first * row_bytes, (row_count - first) * row_bytes);
+  };
   if (segment.holds_records()) {
-    VECTOLITH_TRY(segment.mapping().populate(header.matrix_offset, std::uint64_t{row_count} * 64));
-    auto scan = judge_records(segment, row_count, row_count).finish_at(row_count);
-    std::erase_if(scan.damaged, [&](std::uint32_t unit) { return is_in_ranges(segment.invalid, unit); });
-    return scan;
+    VECTOLITH_TRY(populate(header.matrix_offset, 0, 64));
+    return judge_records(segment, row_count, rows_durable).finish_at(row_count);
   }
-  VECTOLITH_TRY(segment.mapping().populate(header.meta_offset, std::uint64_t{row_count} * 64));
-  ScanBuilder builder(row_count);
-  for (std::uint32_t row = 0; row < row_count; ++row) {
-    const bool known_invalid = !segment.invalid.empty() && is_in_ranges(segment.invalid, row);
-    if (!known_invalid && state_of(segment, row) == format::RowState::kValid) {
-      builder.keep(row, 1);
-    } else if (!known_invalid) {
-      builder.reject(row, RowVerdict::kDamaged);
-    }
-  }
-  return builder.finish_at(row_count);
+  VECTOLITH_TRY(populate(header.meta_offset, 0, 64));
+  VECTOLITH_TRY(populate(header.matrix_offset, rows_durable, header.row_bytes));
+  return judge_vectors(segment, row_count, rows_durable).finish_at(row_count);
 }
 
 }  // namespace vectolith::engine

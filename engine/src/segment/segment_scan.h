@@ -31,7 +31,12 @@ struct SegmentScan {
 Result<SegmentScan> scan_unsealed(const MappedSegment& segment, std::uint32_t watermark_known);
 
 /// Checks the row sums of [0, row_count) of a sealed, suspended or frozen segment; `segment.invalid`
-/// is skipped. Cost: reads the meta column only (all of a record segment).
-Result<SegmentScan> scan_settled(const MappedSegment& segment, std::uint32_t row_count);
+/// is skipped.
+///
+/// Rows from `rows_durable` on were found after a crash and have not been synced since: power may have
+/// gone before they were. They are judged as in an unsealed segment, and lost ones are no damage.
+/// Cost: reads the meta column (all of a record segment), and the vectors from `rows_durable` on.
+Result<SegmentScan> scan_settled(const MappedSegment& segment, std::uint32_t row_count,
+                                 std::uint32_t rows_durable);
 
 }  // namespace vectolith::engine

@@ -4,6 +4,8 @@
 
 #include <cerrno>
 
+#include "planted_bug.h"
+
 namespace vectolith::engine {
 
 void append_buffer(std::pmr::vector<IoOperation::Buffer>& buffers, std::span<const std::byte> bytes) {
@@ -32,7 +34,7 @@ void append_operations(CommitRun& run, std::pmr::vector<IoOperation>& operations
     write.file = &run.segment->file();
     write.offset = offset;
     write.buffers = buffers;
-    write.linked = true;
+    write.linked = !is_planted(PlantedBug::kUnlinkedSync);
     operations.push_back(write);
   };
   if (run.segment->holds_records()) {

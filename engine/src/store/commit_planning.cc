@@ -6,6 +6,8 @@
 
 #include <vectolith/format/record.h>
 
+#include "planted_bug.h"
+#include "segment/sealing.h"
 #include "store/committer.h"
 
 namespace vectolith::engine {
@@ -24,25 +26,31 @@ void Committer::plan(PendingWrite& write) {
   switch (write.kind) {
     case PendingWrite::Kind::kPut: planned = plan_put(write); break;
     case PendingWrite::Kind::kErase: planned = plan_erase(write); break;
-    case PendingWrite::Kind::kSync: plan_sync(write); break;
+    case PendingWrite::Kind::kSync: planned = plan_sync(); break;
   }
   if (!planned) write.error = std::move(planned).error();
 }
 
-void Committer::plan_sync(PendingWrite& /*write*/) {
-  for (const auto& segment : dirty_) want_sync(segment);
+Result<void> Committer::plan_sync() {
+  for (const auto& segment : dirty_) {
+    VECTOLITH_TRY(want_sync(segment));
+  }
   for (auto& run : runs_) run.needs_sync = true;
   journal_sync_ = journal_sync_ || journal_->is_dirty() || !journal_rows_.empty();
+  return {};
 }
 
-void Committer::want_sync(const std::shared_ptr<MappedSegment>& segment) {
+Result<void> Committer::want_sync(const std::shared_ptr<MappedSegment>& segment) {
   for (auto& run : runs_) {
     if (run.segment == segment) {
       run.needs_sync = true;
-      return;
+      return {};
     }
   }
-  if (std::ranges::find(extra_syncs_, segment) == extra_syncs_.end()) extra_syncs_.push_back(segment);
+  if (std::ranges::find(extra_syncs_, segment) != extra_syncs_.end()) return {};
+  if (segment->is_inherited) VECTOLITH_TRY(rewrite_unsynced_rows(*segment));
+  extra_syncs_.push_back(segment);
+  return {};
 }
 
 const PlannedChange* Committer::planned_change(const PendingWrite& write, std::uint32_t item) const {
@@ -63,11 +71,15 @@ void Committer::note_change(PlannedChange change, std::uint64_t hash) {
   changes_.push_back(change);
 }
 
-void Committer::existing_row(PendingWrite& write, std::uint32_t item, Location at) {
+Result<void> Committer::existing_row(PendingWrite& write, std::uint32_t item, Location at) {
   const auto& segment = write.family->by_ordinal[at.ordinal];
   write.results[item] = {.stored = false, .sequence = segment->sequence(at.row), .ticket = {}};
   // Rule (e): put(kDurable) of a key that exists returns only when the existing row is durable.
-  if (write.level == Durability::kDurable && at.row >= segment->rows_durable()) want_sync(segment);
+  if (write.level == Durability::kDurable && at.row >= segment->rows_durable() &&
+      !is_planted(PlantedBug::kExistingRowNotSynced)) {
+    return want_sync(segment);
+  }
+  return {};
 }
 
 Result<void> Committer::plan_put(PendingWrite& write) {
@@ -92,7 +104,7 @@ Result<void> Committer::plan_put(PendingWrite& write) {
       continue;
     }
     if (const auto at = write.family->find(write.hashes[item], write.rows[item].key)) {
-      existing_row(write, item, *at);
+      VECTOLITH_TRY(existing_row(write, item, *at));
     } else {
       items.push_back(item);
     }
@@ -281,7 +293,7 @@ Result<void> Committer::plan_erase(PendingWrite& write) {
   auto row = format::JournalRow::erase(write.rows[0].key, family.id, sequence, context_.manifest.version());
   journal_->place(row);
   journal_rows_.push_back(row);
-  if (write.level == Durability::kDurable) journal_sync_ = true;
+  if (write.level == Durability::kDurable && !is_planted(PlantedBug::kEraseWithoutSync)) journal_sync_ = true;
   note_change({&write, 0, -1, 0, sequence}, write.hashes[0]);
   return {};
 }

@@ -6,6 +6,8 @@
 #include <array>
 #include <utility>
 
+#include "planted_bug.h"
+
 namespace vectolith::engine {
 namespace {
 
@@ -91,6 +93,8 @@ void Committer::commit_group() {
     }
   }
   submit_operations();
+  if (is_planted(PlantedBug::kAcknowledgeBeforeCompletion)) finish(false);
+  if (is_planted(PlantedBug::kPublishBeforeCompletion)) publish();
   await_writes();
   publish();
   finish(false);
@@ -104,8 +108,11 @@ void Committer::commit_group() {
 
 Result<void> Committer::reserve_sequences(std::size_t count) {
   const std::uint64_t next = next_sequence_.load(std::memory_order_relaxed);
-  if (next + count <= reserved_until_) return {};
-  const std::uint64_t until = next + count + kSequenceBlock;
+  if (next + count <= reserved_until_ || is_planted(PlantedBug::kSequencesNotReserved)) return {};
+  // An earlier block may reach further: numbers are reserved for rows that then turn out to exist.
+  const auto reserved =
+      context_.manifest.read([](const ManifestState& state) { return state.sequences_until(); });
+  const std::uint64_t until = std::max(next + count + kSequenceBlock, reserved.value);
   if (until > kSequenceMax) return fail(ErrorCode::kLimit, "the store's 2^48 sequences are used up");
   const std::array<format::Edit, 1> edits = {format::ReserveSequences{Sequence(until)}};
   VECTOLITH_TRY(context_.manifest.commit(edits));
@@ -137,6 +144,10 @@ void Committer::submit_operations() {
   if (journal_sync_) add_sync(journal_->file());
   for (const auto& segment : extra_syncs_) add_sync(segment->file());
   if (operations_.empty()) return;
+  if (is_planted(PlantedBug::kAcknowledgeWithoutSync)) {
+    for (auto& operation : operations_)
+      operation.kind = IoOperation::Kind::kWrite;  // A barrier becomes nothing.
+  }
   // A broken queue marks every operation done with an error: await_writes and await_syncs see it there.
   (void)io_->submit(operations_);
 }
@@ -167,7 +178,8 @@ void Committer::finish_syncs() {
   std::vector<std::pair<std::shared_ptr<MappedSegment>, Error>> failed;
   const auto settle = [&](const std::shared_ptr<MappedSegment>& segment, std::uint32_t rows,
                           const IoOperation& sync) {
-    if (sync.error != 0) {
+    const bool retried = is_planted(PlantedBug::kRetryFailedSync) && segment->file().data_sync().has_value();
+    if (sync.error != 0 && !retried) {
       failed.emplace_back(segment, operation_error(sync));
       return;
     }
@@ -245,6 +257,14 @@ void Committer::queue_seal(SealJob job) {
     seal_jobs_.push_back(std::move(job));
   }
   if (on_work_) on_work_();
+}
+
+void Committer::inherit(SealJob job) {
+  if (job.segment->is_inherited) {
+    dirty_.push_back(job.segment);
+    last_commit_.store(1, std::memory_order_release);  // It stands for the dead process's commits.
+  }
+  queue_seal(std::move(job));
 }
 
 void Committer::note_durable(const std::shared_ptr<MappedSegment>& segment) {

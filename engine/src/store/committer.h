@@ -90,6 +90,9 @@ class Committer {
   /// Takes the segments that wait for their footer. Threads: any.
   std::vector<SealJob> take_seal_jobs();
   void queue_seal(SealJob job);
+  /// Takes over a segment that recovery froze: it is to be sealed, and the next sync covers its rows.
+  /// Before `start`.
+  void inherit(SealJob job);
   /// A seal made the segment durable. Needs the commit lock.
   void note_durable(const std::shared_ptr<MappedSegment>& segment);
   /// Refuses every later put and erase with kClosed; syncs still run. Needs the commit lock.
@@ -125,8 +128,8 @@ class Committer {
   void plan(PendingWrite& write);
   Result<void> plan_put(PendingWrite& write);
   Result<void> plan_erase(PendingWrite& write);
-  void plan_sync(PendingWrite& write);
-  void existing_row(PendingWrite& write, std::uint32_t item, Location at);
+  Result<void> plan_sync();
+  Result<void> existing_row(PendingWrite& write, std::uint32_t item, Location at);
   void place_vectors(PendingWrite& write, std::span<const std::uint32_t> items, std::size_t run);
   void place_record(PendingWrite& write, std::size_t run);
   Result<std::size_t> run_for(FamilyState& family, std::uint32_t rows);
@@ -135,7 +138,7 @@ class Committer {
   Result<void> ensure_journal_row();
   const PlannedChange* planned_change(const PendingWrite& write, std::uint32_t item) const;
   void note_change(PlannedChange change, std::uint64_t hash);
-  void want_sync(const std::shared_ptr<MappedSegment>& segment);
+  Result<void> want_sync(const std::shared_ptr<MappedSegment>& segment);
 
   void submit_operations();
   void await_writes();

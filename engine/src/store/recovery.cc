@@ -4,12 +4,14 @@
 
 #include <algorithm>
 #include <array>
+#include <cstring>
 #include <string>
 #include <utility>
 
 #include <vectolith/format/file_name.h>
 
 #include "manifest/lock_wait.h"
+#include "planted_bug.h"
 #include "segment/sealing.h"
 
 namespace vectolith::engine {
@@ -185,7 +187,7 @@ Result<void> Recovery::open_segment(Opened& opened) {
   VECTOLITH_TRY(check_header(opened));
   auto& segment = *opened.segment;
   segment.invalid = opened.entry.invalid;
-  if (writable && !settled) {
+  if (writable && !settled && !is_planted(PlantedBug::kAppendToInheritedSegment)) {
     VECTOLITH_TRY(lock_within(*context_.environment, segment.file(), LockMode::kExclusive,
                               context_.options.lock_timeout));
   } else {
@@ -202,21 +204,24 @@ Result<void> Recovery::open_segment(Opened& opened) {
 Result<void> Recovery::scan_segment(Opened& opened) {
   auto& segment = *opened.segment;
   const auto& entry = opened.entry;
+  const auto known = watermarks_.find(entry.id);
+  const std::uint32_t watermark = known == watermarks_.end() ? 0 : known->second;
+  std::uint32_t durable = entry.row_count;
   if (entry.phase == SegmentPhase::kActive) {
-    const auto known = watermarks_.find(entry.id);
-    VECTOLITH_TRY_ASSIGN(
-        opened.scan,
-        scan_unsealed(segment, known == watermarks_.end() ? 0 : std::min(known->second, segment.capacity())));
-    opened.remove = opened.scan.row_count == 0;
+    VECTOLITH_TRY_ASSIGN(opened.scan, scan_unsealed(segment, std::min(watermark, segment.capacity())));
+    durable = opened.scan.watermark;
     add(context_.counters.recovered_rows, opened.scan.kept);
   } else {
-    VECTOLITH_TRY_ASSIGN(opened.scan, scan_settled(segment, entry.row_count));
+    if (entry.phase == SegmentPhase::kFrozen)
+      durable = std::min(entry.row_count, std::max(entry.rows_durable, watermark));
+    VECTOLITH_TRY_ASSIGN(opened.scan, scan_settled(segment, entry.row_count, durable));
   }
+  const bool is_unsynced = entry.phase == SegmentPhase::kActive || durable < entry.row_count;
+  opened.remove = is_unsynced && opened.scan.kept == 0 && opened.scan.damaged.empty();
   segment.invalid = opened.scan.invalid;
   segment.set_rows(opened.scan.row_count);
-  const bool all_durable = entry.phase == SegmentPhase::kSealed || entry.phase == SegmentPhase::kSuspended;
-  const auto durable = entry.phase == SegmentPhase::kFrozen ? entry.rows_durable : opened.scan.watermark;
-  segment.set_rows_durable(all_durable ? opened.scan.row_count : std::min(durable, opened.scan.row_count));
+  segment.set_rows_durable(std::min(durable, opened.scan.row_count));
+  segment.is_inherited = segment.rows_durable() < segment.rows();
   return {};
 }
 
@@ -237,8 +242,10 @@ void Recovery::resume_or_seal(Opened& opened, Recovered& recovered) {
   family.next_segment_bytes =
       std::min(family.segment_bytes_target,
                std::max(family.next_segment_bytes.load(), opened.entry.file_bytes * (was_filled ? 2 : 1)));
-  if (opened.entry.phase == SegmentPhase::kSuspended && opened.scan.damaged.empty() &&
-      family.active == nullptr) {
+  const bool may_resume =
+      opened.entry.phase == SegmentPhase::kSuspended ||
+      (opened.entry.phase == SegmentPhase::kActive && is_planted(PlantedBug::kAppendToInheritedSegment));
+  if (may_resume && opened.scan.damaged.empty() && family.active == nullptr) {
     family.active = opened.segment;
     family.next_row = opened.scan.row_count;
     return;
@@ -247,14 +254,22 @@ void Recovery::resume_or_seal(Opened& opened, Recovered& recovered) {
     recovered.seal_jobs.push_back({opened.family, opened.segment});
 }
 
+bool Recovery::must_freeze(const Opened& opened) {
+  if (opened.entry.phase == SegmentPhase::kActive) return !is_planted(PlantedBug::kAppendToInheritedSegment);
+  // Power took rows that had been found after a kill: what is invalid now stays so, too.
+  return opened.entry.phase == SegmentPhase::kFrozen && opened.scan.invalid != opened.entry.invalid;
+}
+
 Result<void> Recovery::commit_outcome(Recovered& recovered) {
   std::vector<format::Edit> edits;
   for (auto& opened : opened_) {
     if (opened.remove) {
       edits.emplace_back(format::RemoveSegment{opened.entry.id});
-    } else if (opened.entry.phase == SegmentPhase::kActive) {
+    } else if (must_freeze(opened)) {
+      auto invalid = opened.scan.invalid;
+      if (is_planted(PlantedBug::kForgetInvalidRows)) invalid.clear();
       edits.emplace_back(format::FreezeSegment{opened.entry.id, opened.scan.row_count,
-                                               opened.segment->rows_durable(), opened.scan.invalid});
+                                               opened.segment->rows_durable(), std::move(invalid)});
     }
   }
   factory_.set_next_ids(manifest_.state().next_ids());
@@ -290,10 +305,14 @@ Result<void> Recovery::replace_journal(Recovered& recovered, std::vector<format:
   header.journal_uuid = context_.random_uuid();
   header.journal_id = JournalId(recovered.next_journal_id++);
   header.manifest_version = manifest_.version();
-  VECTOLITH_TRY_ASSIGN(recovered.journal, JournalFile::create(*context_.directory, header));
+  auto created = JournalFile::create(*context_.directory, header);
+  if (!created && created.error().code() == ErrorCode::kNoSpace && !journals_.empty())
+    return keep_journal(recovered);
+  if (!created) return std::unexpected(std::move(created).error());
+  recovered.journal = *std::move(created);
   auto& journal = *recovered.journal;
   for (auto& row : newest_rows_) {
-    if (!context_.families.contains(row.family)) continue;
+    if (!context_.families.contains(row.family) || is_planted(PlantedBug::kForgetDeaths)) continue;
     row.manifest_version = static_cast<std::uint32_t>(manifest_.version().value);
     const auto offset = journal.place(row);
     VECTOLITH_TRY(journal.file().write_at(offset, std::as_bytes(std::span(&row, 1))));
@@ -305,6 +324,29 @@ Result<void> Recovery::replace_journal(Recovered& recovered, std::vector<format:
   if (journals_.empty()) return {};
   const JournalId old = journals_.rbegin()->first;
   edits.emplace_back(format::RemoveJournal{old});
+  return {};
+}
+
+Result<void> Recovery::keep_journal(Recovered& recovered) {
+  // A full disk refuses a new file, and must not keep the store from opening. Its lock says that no write
+  // is under way in the old one. Its rows are written again, as a barrier for them may have failed before,
+  // and what did not hold becomes zeros, so that nothing of it ever counts.
+  auto& journal = *journals_.rbegin()->second;
+  std::vector<std::byte> bytes(std::uint64_t{journal.header().row_capacity} * sizeof(format::JournalRow));
+  VECTOLITH_TRY(journal.file().read_exact(format::kJournalHeaderBytes, bytes));
+  for (std::uint32_t row = 0; row < journal.header().row_capacity; ++row) {
+    const auto at =
+        std::span(bytes).subspan(std::size_t{row} * sizeof(format::JournalRow), sizeof(format::JournalRow));
+    format::JournalRow value;
+    std::memcpy(&value, at.data(), sizeof value);
+    if (format::classify_journal_row(value, journal.header().journal_uuid, row) ==
+        format::JournalRowState::kInvalid)
+      std::ranges::fill(at, std::byte{0});
+  }
+  VECTOLITH_TRY(journal.file().write_at(format::kJournalHeaderBytes, bytes));
+  VECTOLITH_TRY(journal.file().data_sync());
+  recovered.next_journal_id = manifest_.state().next_ids().journal.value;
+  recovered.journal = std::move(journals_.rbegin()->second);
   return {};
 }
 

@@ -73,6 +73,8 @@ class Recovery {
   void apply_deaths();
   Result<void> commit_outcome(Recovered& recovered);
   Result<void> replace_journal(Recovered& recovered, std::vector<format::Edit>& edits);
+  Result<void> keep_journal(Recovered& recovered);
+  [[nodiscard]] static bool must_freeze(const Opened& opened);
   void resume_or_seal(Opened& opened, Recovered& recovered);
 
   StoreContext& context_;

@@ -143,6 +143,7 @@ Result<void> SegmentFactory::seal(MappedSegment& segment, bool& sync_failed) {
   sync_failed = false;
   const std::uint32_t rows = segment.rows();
   if (segment.rows_durable() < rows) {
+    if (segment.is_inherited) VECTOLITH_TRY(rewrite_unsynced_rows(segment));
     if (auto synced = segment.file().data_sync(); !synced) {
       sync_failed = true;
       return synced;

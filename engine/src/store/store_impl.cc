@@ -8,6 +8,7 @@
 #include <vectolith/format/file_name.h>
 #include <vectolith/format/superblock.h>
 
+#include "planted_bug.h"
 #include "segment/sealing.h"
 
 namespace vectolith::engine {
@@ -95,7 +96,7 @@ Result<void> StoreImpl::start(bool must_create) {
   }
   committer_.set_next_sequence(recovered.next_sequence);
   if (!context_.options.read_only) {
-    for (auto& job : recovered.seal_jobs) committer_.queue_seal(std::move(job));
+    for (auto& job : recovered.seal_jobs) committer_.inherit(std::move(job));
     VECTOLITH_TRY(committer_.start(recovered.reserved_until, std::move(recovered.journal),
                                    recovered.next_journal_id, [this] { notify_maintainer(); }));
     start_workers();
@@ -246,7 +247,7 @@ Result<void> StoreImpl::suspend() {
     committer_.shut();
   }
   auto sealed = maintenance_.seal_all();
-  if (!context_.is_read_only()) {
+  if (!context_.is_read_only() && !is_planted(PlantedBug::kCloseWithoutSync)) {
     PendingWrite sync;
     sync.kind = PendingWrite::Kind::kSync;
     sync.level = Durability::kDurable;

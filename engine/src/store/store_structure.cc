@@ -6,6 +6,7 @@
 
 #include <vectolith/format/file_name.h>
 
+#include "planted_bug.h"
 #include "store/store_impl.h"
 
 namespace vectolith::engine {
@@ -100,6 +101,9 @@ Result<void> StoreImpl::drop_family(std::string_view name) {
           removed.push_back(id);
         }
         edits.emplace_back(format::DropFamily{family->id});
+        if (is_planted(PlantedBug::kRemoveFilesFirst)) {
+          for (const auto id : removed) (void)context_.directory->unlink(format::segment_name(id));
+        }
         return edits;
       },
       true);

@@ -67,7 +67,7 @@ TEST(ManifestState, AllowsExactlyTheDocumentedPhases) {
   };
   const std::vector<Step> steps = {
       {SuspendSegment{SegmentId(1), 20}, kSuspended, {kActive, kSuspended}},
-      {FreezeSegment{SegmentId(1), 20, 5, {{6, 7}}}, kFrozen, {kActive, kSuspended}},
+      {FreezeSegment{SegmentId(1), 20, 5, {{6, 7}}}, kFrozen, {kActive, kSuspended, kFrozen}},
       {SealSegment{SegmentId(1), 20, Sequence(1), Sequence(9), {{6, 7}}},
        kSealed,
        {kActive, kSuspended, kFrozen}},
@@ -84,6 +84,14 @@ TEST(ManifestState, AllowsExactlyTheDocumentedPhases) {
       EXPECT_EQ(state.segments().at(SegmentId(1)).row_count, 20U);
     }
   }
+}
+
+TEST(ManifestState, LetsAFrozenSegmentLoseRowsAndNeverGain) {
+  ManifestState state = state_with(SegmentPhase::kFrozen);
+  const auto rows = state.segments().at(SegmentId(1)).row_count;
+  expect_refused(state, FreezeSegment{SegmentId(1), rows + 1, 0, {}});
+  ASSERT_TRUE(state.apply(FreezeSegment{SegmentId(1), rows, 0, {{1, 3}}}).has_value());
+  EXPECT_EQ(state.segments().at(SegmentId(1)).invalid.size(), 1U);
 }
 
 TEST(ManifestState, RemovesASegmentInEveryPhase) {

@@ -48,7 +48,7 @@ TEST_F(SettledScan, KeepsRowsInvalidThatWereFoundSoBeforeAlsoAtTheEnd) {
   write_segment(false);
   const std::vector<RowRange> invalid = {{2, 3}, {kRows - 2, kRows - 1}};
   const auto segment = map(invalid);
-  const auto scan = engine::scan_settled(*segment, kRows);
+  const auto scan = engine::scan_settled(*segment, kRows, kRows);
   ASSERT_TRUE(scan.has_value()) << scan.error().to_string();
   EXPECT_EQ(scan->row_count, kRows);
   EXPECT_EQ(scan->kept, kRows - 4);
@@ -72,7 +72,7 @@ TEST_F(SettledScan, OfRecordsKeepsTheCountAndTheInvalidUnitsAtTheEnd) {
   const std::vector<RowRange> invalid = {{units - units_each, units - 1}};
   for (const bool known : {false, true}) {
     const auto segment = map(known ? invalid : std::vector<RowRange>());
-    const auto scan = engine::scan_settled(*segment, units);
+    const auto scan = engine::scan_settled(*segment, units, units);
     ASSERT_TRUE(scan.has_value()) << scan.error().to_string();
     EXPECT_EQ(scan->row_count, units);
     EXPECT_EQ(scan->kept, kRows - 1);
