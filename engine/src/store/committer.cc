@@ -93,10 +93,13 @@ void Committer::commit_group() {
     }
   }
   submit_operations();
-  if (is_planted(PlantedBug::kAcknowledgeBeforeCompletion)) finish(false);
-  if (is_planted(PlantedBug::kPublishBeforeCompletion)) publish();
+  if (is_planted(PlantedBug::kAcknowledgeBeforeCompletion)) {
+    for (auto* write : group_) write->state.store(PendingWrite::kDone);
+  }
+  const bool publishes_early = is_planted(PlantedBug::kPublishBeforeCompletion);
+  if (publishes_early) publish();
   await_writes();
-  publish();
+  if (!publishes_early) publish();
   finish(false);
   await_syncs();
   finish_syncs();
@@ -159,7 +162,9 @@ void Committer::await_writes() {
   for (auto& run : runs_) {
     for (std::size_t i = 0; i < run.write_operations && !run.error; ++i) {
       const auto& operation = operations_[run.first_operation + i];
-      if (operation.error != 0) run.error = operation_error(operation);
+      // Under a hard link one looks at the last result alone.
+      const bool is_seen = !run.needs_sync || !is_planted(PlantedBug::kHardLinkInsteadOfLink);
+      if (operation.error != 0 && is_seen) run.error = operation_error(operation);
     }
   }
   if (!journal_rows_.empty() && operations_[journal_operation_].error != 0) {

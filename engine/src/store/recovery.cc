@@ -187,7 +187,9 @@ Result<void> Recovery::open_segment(Opened& opened) {
   VECTOLITH_TRY(check_header(opened));
   auto& segment = *opened.segment;
   segment.invalid = opened.entry.invalid;
-  if (writable && !settled && !is_planted(PlantedBug::kAppendToInheritedSegment)) {
+  const bool ignores_lock =
+      is_planted(PlantedBug::kAppendToInheritedSegment) || is_planted(PlantedBug::kForgetInvalidRows);
+  if (writable && !settled && !ignores_lock) {
     VECTOLITH_TRY(lock_within(*context_.environment, segment.file(), LockMode::kExclusive,
                               context_.options.lock_timeout));
   } else {

@@ -50,6 +50,17 @@ std::set<std::uint64_t> keys_in(std::span<const std::byte> file, const format::S
   return keys;
 }
 
+/// One past the last row (or unit) that is not all zeros.
+std::uint64_t used_rows(std::span<const std::byte> file, const format::SegmentHeader& header) {
+  const std::uint64_t heads =
+      header.kind == format::SegmentKind::kRecord ? header.matrix_offset : header.meta_offset;
+  for (std::uint64_t row = header.row_capacity; row > 0; --row) {
+    const auto head = file.subspan(heads + (row - 1) * 64, 64);
+    if (std::ranges::any_of(head, [](std::byte b) { return b != std::byte{0}; })) return row;
+  }
+  return 0;
+}
+
 Sector damaged(SimDisk& disk, const std::map<std::string, InodePtr>& files, Inode& inode,
                std::uint64_t offset, Random& random, std::string& what) {
   const auto cached = disk.cached(inode);
@@ -100,11 +111,14 @@ Excuse damage_something(SimDisk& disk, const std::string& directory, Random& ran
   const auto header = format::decode_segment_header(cached);
   if (!header) return excuse;
   std::uint64_t offset = below(random, cached.size() / kSectorBytes) * kSectorBytes;
-  // Sectors of the first rows are in use; most others are empty.
-  if (!one_in(random, 4))
-    offset = (header->kind == format::SegmentKind::kRecord || one_in(random, 3) ? header->matrix_offset
-                                                                                : header->meta_offset) +
-             below(random, 6) * kSectorBytes;
+  // Mostly where rows are; the rest of a segment is empty.
+  if (!one_in(random, 4)) {
+    const std::uint64_t used = used_rows(cached, *header);
+    const bool in_matrix = header->kind == format::SegmentKind::kRecord || one_in(random, 4);
+    const std::uint64_t used_bytes = used * (in_matrix ? header->row_bytes : 64U);
+    offset = (in_matrix ? header->matrix_offset : header->meta_offset) +
+             below(random, used_bytes / kSectorBytes + 1) * kSectorBytes;
+  }
   if (offset + kSectorBytes > cached.size()) return excuse;
   const Sector before = [&] {
     Sector sector;

@@ -23,6 +23,7 @@ using engine::IoOperation;
 using engine::OperationChain;
 
 constexpr std::uint64_t kCallNs = 20'000;
+constexpr std::uint64_t kLandsSoonNs = 5'000'000;
 constexpr std::uint64_t kLandsWithinNs = 4'000'000'000;
 
 class SimPages final : public engine::Pages {
@@ -88,8 +89,9 @@ class SimEnvironment::Queue final : public engine::IoQueue {
       if (!active.is_started || active.chain.head().kind != IoOperation::Kind::kWrite || one_in(random, 2))
         continue;
       auto& file = static_cast<SimFile&>(*active.chain.head().file);
-      process_.disk_.leave_in_flight(file.inode(), active.chain.head().offset, std::move(active.bytes),
-                                     now_ns + below(random, kLandsWithinNs));
+      process_.disk_.leave_in_flight(
+          file.inode(), active.chain.head().offset, std::move(active.bytes),
+          now_ns + below(random, one_in(random, 2) ? kLandsSoonNs : kLandsWithinNs));
     }
   }
 
@@ -122,16 +124,30 @@ class SimEnvironment::Queue final : public engine::IoQueue {
       const auto* data = static_cast<const std::byte*>(buffer.data);
       active.bytes.insert(active.bytes.end(), data, data + buffer.bytes);
     }
-    // The cache shows the first part while the write is under way.
-    const auto part = std::span(active.bytes).first(below(process_.random(), active.bytes.size() + 1));
-    if (!process_.is_dead_) (void)process_.disk_.write(*file_of(head).inode(), head.offset, part);
+    if (!process_.is_dead_) show_part(head, active.bytes);
+  }
+  /// The cache shows a part while the write is under way: its beginning, or any of its sectors.
+  void show_part(const IoOperation& head, std::span<const std::byte> bytes) {
+    constexpr std::uint64_t kSectorBytes = 512;
+    auto& random = process_.random();
+    Inode& inode = *file_of(head).inode();
+    if (one_in(random, 2)) {
+      (void)process_.disk_.write(inode, head.offset, bytes.first(below(random, bytes.size() + 1)));
+      return;
+    }
+    for (std::uint64_t at = 0; at < bytes.size();) {
+      const std::uint64_t length =
+          std::min(kSectorBytes - (head.offset + at) % kSectorBytes, bytes.size() - at);
+      if (one_in(random, 2)) (void)process_.disk_.write(inode, head.offset + at, bytes.subspan(at, length));
+      at += length;
+    }
   }
   void finish(Active& active) {
     IoOperation& head = active.chain.head();
     SimFile& file = file_of(head);
-    active.is_started = false;
     if (head.kind == IoOperation::Kind::kDataSync) {
       engine::finish_head(active.chain, file.sync_once(active.before));
+      active.is_started = false;
       return;
     }
     const bool write = head.kind == IoOperation::Kind::kWrite;
@@ -147,6 +163,7 @@ class SimEnvironment::Queue final : public engine::IoQueue {
     const auto done = run();
     head.transferred += done.bytes;
     engine::finish_head(active.chain, done.error);
+    active.is_started = false;
   }
   static SimFile& file_of(const IoOperation& operation) { return static_cast<SimFile&>(*operation.file); }
 
