@@ -190,8 +190,9 @@ void read(fuse_req_t request, fuse_ino_t id, std::size_t bytes, off_t offset, fu
 }
 
 void write(fuse_req_t request, fuse_ino_t id, const char* data, std::size_t bytes, off_t offset,
-           fuse_file_info*) {
-  with_node(request, id, "write", [&](FaultFs& fs, Node& node, Outcome outcome) {
+           fuse_file_info* file) {
+  const bool direct = (file->flags & O_DIRECT) != 0;
+  with_node(request, id, direct ? "direct-write" : "write", [&](FaultFs& fs, Node& node, Outcome outcome) {
     const auto taken = std::as_bytes(std::span(data, outcome.is_short ? bytes / 2 : bytes));
     const auto at = static_cast<std::uint64_t>(offset);
     node.file.write(at, taken);

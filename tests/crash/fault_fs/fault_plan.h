@@ -21,8 +21,8 @@ struct Outcome {
 
 /// Decides for every operation; the control channel sets what it decides.
 ///
-/// Kinds: read, write, fsync, fsyncdir, create, unlink, rename, allocate, resize.
-/// Threads: any.
+/// Kinds: read, write, direct-write (past the page cache), fsync, fsyncdir, create, unlink, rename, allocate,
+/// resize. Threads: any.
 class FaultPlan {
  public:
   /// The `nth` operation (from 1, counted from now) of the kind on files with `name_part` in their name
