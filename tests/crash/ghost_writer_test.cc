@@ -118,12 +118,12 @@ class GhostWriter : public ::testing::Test {
     return options;
   }
 
-  /// Runs `life` in a process that has the store open, kills it when a write to `file` waits in the device,
-  /// and returns when it is reaped. `life` starts that write once the test has told the device to hold it.
-  void kill_with_write_in_flight(const std::string& file, const std::function<void(Predecessor&)>& life) {
+  /// Runs `life` in a process that has the store open and kills it once a write, which `life` starts, waits
+  /// in the device because of `hold`. Returns the process, not reaped.
+  pid_t kill_in_write(const std::string& hold, const std::function<void(Predecessor&)>& life) {
     int told[2];
     int go[2];
-    ASSERT_EQ(::pipe2(told, O_CLOEXEC) | ::pipe2(go, O_CLOEXEC), 0);
+    EXPECT_EQ(::pipe2(told, O_CLOEXEC) | ::pipe2(go, O_CLOEXEC), 0);
     const pid_t child = ::fork();
     if (child == 0) {
       Predecessor predecessor(path_, options());
@@ -134,16 +134,22 @@ class GhostWriter : public ::testing::Test {
     }
     char byte = 0;
     ::close(told[1]);
-    ASSERT_EQ(::read(told[0], &byte, 1), 1) << "the predecessor ended by itself";
-    // Only a write of a whole block past the page cache may wait: the engine's own go through.
-    disk_->tell("hold direct-write " + file);
-    ASSERT_EQ(::write(go[1], &byte, 1), 1);
+    EXPECT_EQ(::read(told[0], &byte, 1), 1) << "the predecessor ended by itself";
+    disk_->tell("hold " + hold);
+    EXPECT_EQ(::write(go[1], &byte, 1), 1);
     disk_->tell("wait-held 1");
-    ASSERT_EQ(::kill(child, SIGKILL), 0);
+    EXPECT_EQ(::kill(child, SIGKILL), 0);
+    for (const int fd : {told[0], go[0], go[1]}) ::close(fd);
+    return child;
+  }
+
+  /// The same with a write past the page cache, which the kernel goes on with alone: returns when the process
+  /// is reaped.
+  void kill_with_write_in_flight(const std::string& file, const std::function<void(Predecessor&)>& life) {
+    const pid_t child = kill_in_write("direct-write " + file, life);
     int status = 0;
     ASSERT_EQ(::waitpid(child, &status, 0), child);
     ASSERT_TRUE(WIFSIGNALED(status)) << "exit " << WEXITSTATUS(status);
-    for (const int fd : {told[0], go[0], go[1]}) ::close(fd);
   }
 
   Result<std::unique_ptr<Store>> open(const Options& with) { return Store::open(path_, with); }
@@ -196,6 +202,20 @@ TEST_F(GhostWriter, IntoTheActiveSegmentKeepsASuccessorOutUntilItHasLanded) {
     life.start_late_write(file, [&] { life.put(kRows, Durability::kBuffered); });
   });
   expect_refused(file);
+  land_and_expect_all(kRows);
+}
+
+// What the engine itself does is a write through the page cache, and there the kernel does not let the
+// process go: it stays, killed and with all its locks, until the write is done.
+TEST_F(GhostWriter, ThroughThePageCacheKeepsTheDeadProcessAndSoASuccessorOut) {
+  const std::string file = "0000000000000001.vls";
+  const pid_t child =
+      kill_in_write("write " + file, [&](Predecessor& life) { life.put(kRows, Durability::kBuffered); });
+  expect_refused("LOCK");
+  disk_->tell("release");
+  int status = 0;
+  ASSERT_EQ(::waitpid(child, &status, 0), child);
+  EXPECT_TRUE(WIFSIGNALED(status));
   land_and_expect_all(kRows);
 }
 

@@ -2,7 +2,8 @@
 
 The file system is `fault_fs`: at a cut each 512-byte sector, file size and directory entry that no fsync has covered
 survives or is lost, as the seed says. A cut falls after an operation of the disk that is drawn at random, in creation,
-work, sealing, close or recovery; a share of the cuts falls into the recovery from the cut before. Then `fsck` must be
+work, sealing, close or recovery; a share of the cuts falls into the recovery from the cut before. In some rounds
+operations of the disk fail besides: EIO, ENOSPC, short writes, failed fsyncs whose data is lost. Then `fsck` must be
 clean, and the store must hold every durable acknowledgement, nothing that was never put, and each row whole.
 
 usage: power_cuts.py VECTOLITH FAULT_FS [--cuts N] [--seed S] [--io auto|uring|sync] [--no-sync NO_SYNC] [--keep]
@@ -16,6 +17,9 @@ from crash_support import EXIT_CORRUPTION, EXIT_IO, EXIT_NOT_FOUND, EXIT_OK, Bro
 from crash_support import WorkingDirectory, Workload, arguments_of, need
 
 ROUNDS_PER_STORE = 8
+EIO, ENOSPC, SHORT = 5, 28, 0
+FAULTS = [("fsync", EIO), ("fsync", EIO), ("write", EIO), ("write", ENOSPC), ("write", SHORT), ("create", ENOSPC),
+          ("allocate", ENOSPC), ("fsyncdir", EIO), ("unlink", EIO), ("rename", EIO)]
 
 
 class Campaign:
@@ -23,7 +27,7 @@ class Campaign:
         self.options, self.fs, self.root = options, fs, root
         self.rng = random.Random(options.seed)
         self.launcher = [options.no_sync] if options.no_sync else []
-        self.counts = dict.fromkeys(("cuts", "stores", "in recovery", "acknowledged", "rows", "in flight",
+        self.counts = dict.fromkeys(("cuts", "stores", "in recovery", "with faults", "acknowledged", "rows", "in flight",
                                      "rounds with durable rows", "caught"), 0)
         self.fresh_store()
 
@@ -40,11 +44,26 @@ class Campaign:
         self.fs("cut", self.rng.randrange(1 << 63), keep, self.rng.choice([512, 512, 4096]))
         self.counts["cuts"] += 1
 
+    def inject_faults(self):
+        """One or two operations fail, once or from then on. Not for the control: there only the lie may be caught."""
+        if self.launcher or self.rng.random() > 0.3:
+            return
+        self.counts["with faults"] += 1
+        for _ in range(self.rng.choice([1, 2])):
+            kind, error = self.rng.choice(FAULTS)
+            nth, count = int(2 ** self.rng.uniform(0, 8)), self.rng.choice([1, 1, 3, 10**9])
+            name = self.rng.choice(["", "", ".vls", ".vlj", "MANIFEST"])
+            if error == SHORT:
+                self.fs("short", kind, nth, name)
+            else:
+                self.fs("fail", kind, nth, count, error, name)
+
     def work(self):
-        self.fs("stop", int(2 ** self.rng.uniform(0, 11)))
+        self.inject_faults()
+        self.fs("stop", int(2 ** self.rng.uniform(0, 12)))
         level = "durable" if self.rng.random() < 0.8 else "buffered"
         before = self.workload.acknowledged()
-        self.workload.run(self.rng.choice([3, 30, 300]), level, self.launcher)
+        self.workload.run(self.rng.choice([10, 100, 600]), level, self.launcher)
         acknowledged = self.workload.acknowledged() - before
         self.counts["acknowledged"] += acknowledged
         self.counts["rounds with durable rows"] += acknowledged > 0
@@ -52,6 +71,7 @@ class Campaign:
 
     def recover_and_cut(self):
         """Recovery that is cut itself: it may fail, it may not break anything."""
+        self.inject_faults()
         self.fs("stop", self.rng.randrange(30))
         done = subprocess.run([*self.launcher, *self.workload.verify_command(), "--recover"], capture_output=True, check=False)
         # Cut short it can only say that the disk failed; a verdict about the rows counts all the same.

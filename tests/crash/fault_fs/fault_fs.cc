@@ -205,7 +205,13 @@ void write(fuse_req_t request, fuse_ino_t id, const char* data, std::size_t byte
 }
 
 void sync_file(fuse_req_t request, fuse_ino_t id, int, fuse_file_info*) {
-  with_node(request, id, "fsync", [&](FaultFs& fs, Node& node, Outcome) {
+  const auto outcome = fs_of(request).plan.before("fsync", name_of(fs_of(request), id));
+  with_node(request, id, "", [&](FaultFs& fs, Node& node, Outcome) {
+    if (outcome.error != 0) {
+      // Where the power is about to go the medium may have taken any of it.
+      if (!outcome.is_stopped) node.file.fail_sync();
+      return -outcome.error;
+    }
     node.file.sync();
     if (node.recorded) fs.log.flush();
     fuse_reply_err(request, 0);

@@ -72,7 +72,7 @@ Outcome FaultPlan::before(std::string_view kind, const std::string& name) {
     --held_;
   }
   if (kind != "read" && changes_left_.has_value()) {
-    if (*changes_left_ == 0) return {.error = EIO};
+    if (*changes_left_ == 0) return {.error = EIO, .is_stopped = true};
     --*changes_left_;
   }
   for (auto& fault : faults_) {

@@ -17,6 +17,7 @@ namespace vectolith::crash {
 struct Outcome {
   int error = 0;          ///< 0 or a positive errno.
   bool is_short = false;  ///< A write that takes only its first half, a read that gives only its first half.
+  bool is_stopped = false;  ///< It fails because the disk takes no more.
 };
 
 /// Decides for every operation; the control channel sets what it decides.

@@ -53,8 +53,15 @@ void SectorFile::sync() {
   older_sizes_.clear();
 }
 
+void SectorFile::fail_sync() {
+  for (const auto& [number, versions] : unsynced_) doomed_.try_emplace(number, versions.front());
+  unsynced_.clear();
+}
+
 void SectorFile::cut_power(std::mt19937_64& random, const CutShape& shape) {
   std::bernoulli_distribution keep(shape.keep);
+  for (const auto& [number, bytes] : doomed_) set_sector(number, bytes);
+  doomed_.clear();
   const std::uint64_t sectors_a_unit = shape.unit / kSectorBytes;
   std::uint64_t unit = UINT64_MAX;
   bool kept = false;
@@ -80,7 +87,12 @@ void SectorFile::remember(std::uint64_t first_sector, std::uint64_t sectors_end)
   if (!history_) return;
   for (std::uint64_t number = first_sector; number < sectors_end; ++number) {
     auto& versions = unsynced_[number];
-    if (versions.size() < kVersionsMax) versions.push_back(sector(number));
+    const auto doomed = doomed_.extract(number);
+    if (!doomed.empty()) {
+      versions.push_back(doomed.mapped());
+    } else if (versions.size() < kVersionsMax) {
+      versions.push_back(sector(number));
+    }
   }
 }
 

@@ -40,6 +40,9 @@ class SectorFile {
   void resize(std::uint64_t size);
   /// From now on a loss of power keeps what the file holds.
   void sync();
+  /// As a sync that failed on Linux: readers go on seeing the new bytes, no later sync will save them, and a
+  /// loss of power takes them back unless they are written again.
+  void fail_sync();
   /// Keeps or loses each unsynced thing; what is left counts as synced.
   void cut_power(std::mt19937_64& random, const CutShape& shape);
   /// Keeps no history: for a file whose writes are recorded elsewhere.
@@ -58,6 +61,7 @@ class SectorFile {
 
   std::unordered_map<std::uint64_t, std::unique_ptr<Page>> pages_;  ///< A page that is absent reads as zeros.
   std::map<std::uint64_t, std::vector<Sector>> unsynced_;           ///< Older versions; the first is synced.
+  std::map<std::uint64_t, Sector> doomed_;  ///< Sectors of failed syncs, with what the medium holds.
   std::uint64_t size_ = 0;
   std::vector<std::uint64_t> older_sizes_;  ///< As above.
   bool history_ = true;
