@@ -13,6 +13,7 @@
 
 #include <fcntl.h>
 #include <liburing.h>
+#include <sys/file.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -84,11 +85,14 @@ class Predecessor {
 
   /// Starts to write a block into a file that the engine has open.
   void start_write_of(const std::string& file, std::uint64_t offset, const std::byte* bytes) {
+    start_write_to(engine_descriptor(path_ + "/" + file), offset, bytes);
+  }
+  static void start_write_to(int fd, std::uint64_t offset, const std::byte* bytes) {
     void* block = ::aligned_alloc(kBlock, kBlock);
     std::copy_n(bytes, kBlock, static_cast<std::byte*>(block));
     static io_uring ring;
     if (io_uring_queue_init(4, &ring, 0) != 0) ::_exit(15);
-    if (!start_write(ring, engine_descriptor(path_ + "/" + file), block, offset)) ::_exit(16);
+    if (!start_write(ring, fd, block, offset)) ::_exit(16);
   }
 
  private:
@@ -258,6 +262,26 @@ TEST_F(GhostWriter, IntoAPreparedSegmentKeepsASuccessorOutUntilItHasLanded) {
     life.start_write_of(file, kBlock, zeros.data());
   });
   expect_refused(file);
+  land_and_expect_all(kRows);
+}
+
+TEST_F(GhostWriter, IntoAFileThatNoManifestNamesHasItSetAsideAndNotRemoved) {
+  const std::string orphan = "0000000000000077.vls";
+  kill_with_write_in_flight(orphan, [&](Predecessor& life) {
+    // As if it had died between making the file and naming it.
+    life.put(kRows, Durability::kDurable);
+    const auto bytes = read_file(path_ + "/0000000000000001.vls");
+    write_file(path_ + "/" + orphan, bytes);
+    const int fd = ::open((path_ + "/" + orphan).c_str(), O_RDWR | O_CLOEXEC);
+    if (::flock(fd, LOCK_EX | LOCK_NB) != 0) ::_exit(18);
+    Predecessor::start_write_to(fd, kBlock, &bytes[kBlock]);
+  });
+  {
+    const auto opened = open(options());
+    ASSERT_TRUE(opened.has_value()) << opened.error().to_string();
+    EXPECT_FALSE(fs::exists(path_ + "/" + orphan));
+    EXPECT_TRUE(fs::exists(path_ + "/orphan-" + orphan)) << "a write into it is still in flight";
+  }
   land_and_expect_all(kRows);
 }
 
