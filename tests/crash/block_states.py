@@ -155,6 +155,7 @@ class Campaign:
             points = sorted(self.rng.randint(1, len(recording.entries)) for _ in range(states))
             for number, point in enumerate(points):
                 recording.advance(point)
+                choices = self.rng.getstate()
                 try:
                     self.judge(recording)
                 except Failed as failure:
@@ -162,6 +163,8 @@ class Campaign:
                     if not self.launcher:
                         print(f"FAILED at entry {point} of {len(recording.entries)}, state {number}: "
                               f"{self.workload.describe()}\n{failure}")
+                        self.rng.setstate(choices)
+                        recording.state(self.root / "failed.img", self.rng)
                         raise
         finally:
             recording.close()

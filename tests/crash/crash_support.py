@@ -6,6 +6,7 @@ process of a campaign, however it ends.
 
 import argparse
 import ctypes
+import fcntl
 import json
 import os
 import pathlib
@@ -73,20 +74,27 @@ class WorkingDirectory:
 
     def __init__(self, keep):
         self.base = pathlib.Path("/dev/shm" if os.access("/dev/shm", os.W_OK) else tempfile.gettempdir())
-        for old in self.base.glob(self.PREFIX + "*"):
-            if not pathlib.Path("/proc", old.name.rsplit("-", 1)[1]).exists():
-                shutil.rmtree(old, ignore_errors=True)
-        self.path = self.base / f"{self.PREFIX}{os.getpid()}"
-        self.path.mkdir()
+        for lock in self.base.glob(self.PREFIX + "*/lock"):
+            with open(lock, "rb") as owner:
+                try:
+                    fcntl.flock(owner, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                except BlockingIOError:
+                    continue
+                shutil.rmtree(lock.parent, ignore_errors=True)
+        self.path = pathlib.Path(tempfile.mkdtemp(prefix=self.PREFIX, dir=self.base))
+        self.lock = open(self.path / "lock", "wb")
+        fcntl.flock(self.lock, fcntl.LOCK_EX)
         self.keep = keep
 
     def __enter__(self):
         return self.path
 
     def __exit__(self, kind, *_):
+        self.lock.close()
         if not self.keep and kind is None:
             shutil.rmtree(self.path, ignore_errors=True)
         else:
+            (self.path / "lock").unlink()
             print(f"kept {self.path}", flush=True)
 
 
@@ -155,6 +163,10 @@ class Workload:
 
     def acknowledged(self):
         return self.acks.stat().st_size // 24
+
+    def keep_store(self, root):
+        """Copies the store off its mount, which ends with the campaign."""
+        shutil.copytree(self.store, root / "failed-store", ignore=shutil.ignore_patterns("CONTROL"))
 
     def is_store(self):
         return (self.store / "STORE").exists()

@@ -113,6 +113,7 @@ def main():
                 campaign.counts["caught"] += 1
                 if not options.no_sync:
                     print(f"FAILED in round {rounds}: {campaign.workload.describe()}\n{failure}")
+                    campaign.workload.keep_store(root)
                     raise
             rounds += 1
     cuts, caught = campaign.counts["cuts"], campaign.counts["caught"]
