@@ -158,9 +158,9 @@ class Campaign:
                 choices = self.rng.getstate()
                 try:
                     self.judge(recording)
-                except Failed as failure:
+                except (Failed, Broken) as failure:
                     self.counts["caught"] += 1
-                    if not self.launcher:
+                    if not self.launcher or isinstance(failure, Broken):
                         print(f"FAILED at entry {point} of {len(recording.entries)}, state {number}: "
                               f"{self.workload.describe()}\n{failure}")
                         self.rng.setstate(choices)

@@ -30,7 +30,7 @@ class Failed(Exception):
 
 
 class Broken(Exception):
-    """The harness or the tool itself broke: never counted as a caught violation."""
+    """The harness broke, or the tool crashed: a failure too, but never counted as a lie that was caught."""
 
 
 def skip(reason):
@@ -158,7 +158,8 @@ class Workload:
             done = subprocess.run(command, capture_output=True, check=False,
                                   pass_fds=[intent_file.fileno(), ack_file.fileno()])
         if done.returncode not in allowed:
-            raise Failed(f"stress exits {done.returncode}: {done.stderr.decode()}")
+            kind = Failed if done.returncode == EXIT_CORRUPTION else Broken
+            raise kind(f"stress exits {done.returncode}: {done.stderr.decode()}")
         return done.returncode
 
     def acknowledged(self):

@@ -109,9 +109,9 @@ def main():
         while campaign.counts["cuts"] < options.cuts:
             try:
                 campaign.round(rounds)
-            except Failed as failure:
+            except (Failed, Broken) as failure:
                 campaign.counts["caught"] += 1
-                if not options.no_sync:
+                if not options.no_sync or isinstance(failure, Broken):
                     print(f"FAILED in round {rounds}: {campaign.workload.describe()}\n{failure}")
                     campaign.workload.keep_store(root)
                     raise
