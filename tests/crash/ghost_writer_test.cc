@@ -223,6 +223,17 @@ TEST_F(GhostWriter, ThroughThePageCacheKeepsTheDeadProcessAndSoASuccessorOut) {
   land_and_expect_all(kRows);
 }
 
+TEST_F(GhostWriter, WithABarrierInFlightKeepsASuccessorOutUntilItIsOver) {
+  const std::string file = "0000000000000001.vls";
+  const pid_t child =
+      kill_in_write("fsync " + file, [&](Predecessor& life) { life.put(kRows, Durability::kDurable); });
+  expect_refused("");  // By LOCK or by the segment: on the ring it may outlive the process.
+  disk_->tell("release");
+  int status = 0;
+  ASSERT_EQ(::waitpid(child, &status, 0), child);
+  land_and_expect_all(kRows);
+}
+
 TEST_F(GhostWriter, IntoTheJournalKeepsASuccessorOutUntilItHasLanded) {
   const std::string file = "0000000000000001.vlj";
   kill_with_write_in_flight(file, [&](Predecessor& life) {
