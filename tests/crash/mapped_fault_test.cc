@@ -114,8 +114,9 @@ TEST_F(MappedFault, OfOneReadInAScanOrAnFsckIsAnErrorToo) {
   }
 }
 
-// Rows that were touched before the file shrank cannot be helped: their pages are gone, no call is made any
-// more, and only a signal handler could catch the fault. docs/durability.md says so.
+// Pages that were loaded before the file shrank cannot be helped, nor can those that the kernel took back and
+// cannot load again: no call is made any more, and only a signal handler could catch the fault
+// (Mapping::populate).
 TEST_F(MappedFault, OfAFileTruncatedUnderAnOpenStoreIsAnErrorOfRowsTouchedLater) {
   open();
   for (const auto& name : segments_) {
