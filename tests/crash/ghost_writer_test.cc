@@ -293,7 +293,15 @@ TEST_F(GhostWriter, IntoAFileThatNoManifestNamesHasItSetAsideAndNotRemoved) {
     EXPECT_FALSE(fs::exists(path_ + "/" + orphan));
     EXPECT_TRUE(fs::exists(path_ + "/orphan-" + orphan)) << "a write into it is still in flight";
   }
+  ASSERT_TRUE(open(options()).has_value());
+  EXPECT_TRUE(fs::exists(path_ + "/orphan-" + orphan)) << "still";
+
+  disk_->tell("release");
+  const int fd = ::open((path_ + "/orphan-" + orphan).c_str(), O_RDWR | O_CLOEXEC);
+  EXPECT_EQ(::flock(fd, LOCK_EX), 0) << "it comes free when the write has landed";
+  ::close(fd);
   land_and_expect_all(kRows);
+  EXPECT_FALSE(fs::exists(path_ + "/orphan-" + orphan)) << "nothing is in flight any more, and it has no use";
 }
 
 }  // namespace
