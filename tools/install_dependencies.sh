@@ -1,12 +1,14 @@
 #!/usr/bin/env bash
 # Installs the Debian packages that are missing, and only those; never asks.
-# usage: install_dependencies.sh GROUP...   (build, demo, lint)
+# usage: install_dependencies.sh GROUP...   (build, crash, demo, lint)
 set -euo pipefail
 
 declare -A packages=(
   # Compile, link and test with g++ 12.
   [build]="g++ cmake ninja-build pkg-config python3 liburing-dev libzstd-dev libxxhash-dev libmimalloc-dev
            libcli11-dev nlohmann-json3-dev libgtest-dev libbenchmark-dev"
+  # Campaigns on real file systems: a FUSE file system of our own, ext4 and xfs on loop devices.
+  [crash]="libfuse3-dev fuse3 e2fsprogs xfsprogs mount"
   # The models and texts of the quickstart.
   [demo]="libfasttext-dev wordnet-base"
   # clang-format, clang-tidy, the clang build, ThreadSanitizer and libFuzzer; llvm-19 names lines in reports.

@@ -35,6 +35,9 @@ void add_workload(CLI::App& verb, StressArguments& arguments) {
   verb.add_option("--replace-ratio", arguments.replace_ratio, "Share of the others that replace")
       ->check(CLI::Range(0.0, 1.0))
       ->capture_default_str();
+  verb.add_option("--segment-bytes", arguments.segment_bytes, "Size of the first segment; later ones grow")
+      ->check(CLI::Range(std::uint64_t{1} << 16, std::uint64_t{256} << 20))
+      ->capture_default_str();
 }
 
 void add_logs(CLI::App& verb, StressArguments& arguments) {

@@ -33,6 +33,7 @@ struct StressArguments {
   std::string level = "buffered";
   double erase_ratio = 0.1;
   double replace_ratio = 0.3;
+  std::uint64_t segment_bytes = 1ULL << 20;  ///< Of the family's first segment; later ones grow as always.
   /// One for a run; for --verify those of all runs that wrote the ack file. Empty: 0.
   std::vector<std::uint64_t> first_versions;
   int ack_fd = -1;

@@ -226,6 +226,7 @@ Result<int> run_stress(const StressArguments& arguments) {
   (void)std::signal(SIGPIPE, SIG_IGN);
   Options options = make_options(arguments.common, Purpose::kServe);
   options.create_if_missing = true;
+  options.segment_bytes_initial = arguments.segment_bytes;
   ReachedStore reached;
   VECTOLITH_TRY_ASSIGN(reached.store, Store::open(arguments.common.directory, options));
   return close_after(reached, stress_store(*reached.store, arguments));

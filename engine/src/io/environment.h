@@ -31,8 +31,11 @@ class Mapping {
   virtual ~Mapping() = default;
   [[nodiscard]] std::span<const std::byte> bytes() const noexcept { return bytes_; }
   virtual void advise(std::uint64_t offset, std::uint64_t length, MapAdvice advice) noexcept = 0;
-  /// Reads the range into memory, so that touching it cannot fault fatally.
-  /// Errors: kIo where a load would have raised SIGBUS (device error, truncated file).
+  /// Reads the range into memory, so that touching it for the first time cannot fault fatally.
+  ///
+  /// A page that the kernel has taken back since, and then cannot load again (device error, truncated file),
+  /// still raises SIGBUS: only a signal handler could catch that, and a library installs none. Errors: kIo
+  /// where a load would have raised SIGBUS.
   virtual Result<void> populate(std::uint64_t offset, std::uint64_t length) = 0;
 
  protected:

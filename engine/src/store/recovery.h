@@ -58,6 +58,8 @@ class Recovery {
   [[nodiscard]] bool is_clean() const { return manifest_.state().clean_close().has_value(); }
   Result<void> handle_orphans();
   Result<void> handle_orphan(const std::string& name, bool is_segment);
+  /// Removes an orphan that an earlier open set aside, once nothing is in flight into it. Others stay.
+  Result<void> remove_set_aside(const std::string& name);
   Result<void> read_journals();
   Result<void> read_journal(const JournalEntry& entry, bool is_newest);
   Result<void> open_segments();
