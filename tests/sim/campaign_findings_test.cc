@@ -127,5 +127,59 @@ TEST_F(CampaignFindings, OpensOnAFullDiskAfterAKill) {
   EXPECT_FALSE(holds(2));
 }
 
+// Story (seed 100292): a barrier fails, and so does the attempt to save the rows elsewhere. The store turned
+// read-only, and sync said that all was well.
+TEST_F(CampaignFindings, SyncOfAStoreThatCouldNotSaveItsRowsIsAnError) {
+  open();
+  put(1);
+  process_->decide = [](const Call& call) {
+    const bool fails = call.kind == CallKind::kDataSync || call.kind == CallKind::kPreallocate;
+    return Outcome{.error = fails ? EIO : 0};
+  };
+  EXPECT_FALSE(store_->sync().has_value());
+  process_->decide = nullptr;
+  EXPECT_FALSE(store_->sync().has_value());
+}
+
+// Story (seed 100678): a write fails, and the rows of the segment are being copied to another one, each by
+// itself, when power goes. A batch of which a part had been copied came back in part.
+TEST_F(CampaignFindings, ABatchStaysWholeWhenPowerGoesDuringARescue) {
+  for (std::uint64_t writes = 0; writes < 40; ++writes) {
+    disk_ = SimDisk();
+    open();
+    ASSERT_TRUE(put_batch(10, 15).has_value());
+    std::uint64_t seen = 0;
+    process_->decide = [&](const Call& call) {
+      if (call.kind != CallKind::kWrite || !call.name.ends_with(".vls")) return Outcome{};
+      ++seen;
+      return Outcome{.error = seen == 1 ? EIO : 0, .dies = seen == writes + 2};
+    };
+    (void)try_put(1);
+    cut_power();
+    open();
+    const bool first = holds(10);
+    for (std::uint64_t key = 11; key < 25; ++key)
+      ASSERT_EQ(holds(key), first) << "key " << key << ", write " << writes;
+    kill();
+  }
+}
+
+// Story (seed 105559): the write of a watermark fails, which nobody minds; but after a clean close the next
+// open took the hole it left for a damaged erase.
+TEST_F(CampaignFindings, AWatermarkThatCouldNotBeWrittenIsNoDamageLater) {
+  open();
+  put(1);
+  process_->decide = [](const Call& call) {
+    const bool journal = call.kind == CallKind::kWrite && call.name.ends_with(".vlj");
+    return Outcome{.error = journal ? EIO : 0};
+  };
+  ASSERT_TRUE(store_->sync().has_value());
+  process_->decide = nullptr;
+  close();
+  events_.clear();
+  open();
+  EXPECT_EQ(std::ranges::count(events_, Event::Kind::kCorruption), 0);
+}
+
 }  // namespace
 }  // namespace vectolith::testing::sim

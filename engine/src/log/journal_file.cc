@@ -59,8 +59,12 @@ Result<JournalFile::Scan> JournalFile::scan(
         case format::JournalRowState::kValid:
           visit(rows[i]);
           scan.rows = first + i + 1;
+          scan.invalid_tail = 0;
           break;
-        case format::JournalRowState::kInvalid: ++scan.invalid; break;
+        case format::JournalRowState::kInvalid:
+          ++scan.invalid;
+          ++scan.invalid_tail;
+          break;
         case format::JournalRowState::kZero: break;
       }
     }

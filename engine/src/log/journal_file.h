@@ -37,10 +37,13 @@ class JournalFile {
   /// Takes the next place for `row`, fills in its sum and returns its file offset.
   /// Precondition: rows_free() > 0.
   std::uint64_t place(format::JournalRow& row) noexcept;
+  /// Gives the last place back: its write failed, and nobody was promised the row.
+  void withdraw() noexcept { --next_row_; }
 
   struct Scan {
-    std::uint32_t rows = 0;     ///< Places up to and including the last valid row.
-    std::uint32_t invalid = 0;  ///< Damaged or unfinished rows.
+    std::uint32_t rows = 0;          ///< Places up to and including the last valid row.
+    std::uint32_t invalid = 0;       ///< Damaged or unfinished rows.
+    std::uint32_t invalid_tail = 0;  ///< Of these, behind the last valid row.
   };
   /// Calls `visit` for every valid row, also those behind invalid ones.
   Result<Scan> scan(const std::function<void(const format::JournalRow&)>& visit) const;

@@ -96,8 +96,7 @@ Result<void> Committer::rescue(FamilyState& family, const std::shared_ptr<Mapped
   };
   std::optional<Error> first_loss;
   const auto save = [&]() -> Result<void> {
-    VECTOLITH_TRY_ASSIGN(const auto fresh,
-                         factory_.create_active(family, segment->header().file_bytes, false));
+    VECTOLITH_TRY_ASSIGN(const auto fresh, factory_.create(family, segment->header().file_bytes, false));
     VECTOLITH_TRY(attach_segment(family, fresh));
     std::uint32_t next = 0;
     std::vector<MovedRow> moved;
@@ -115,8 +114,9 @@ Result<void> Committer::rescue(FamilyState& family, const std::shared_ptr<Mapped
     VECTOLITH_TRY(fresh->file().data_sync());
     fresh->set_rows(next);
     fresh->set_rows_durable(next);
-    // The copies are durable before the old segment forgets its rows: both may be found, never none.
-    const std::array<format::Edit, 1> edits = {
+    // One edit: a crash before it finds the old rows and an orphan, and no batch of which a part was copied.
+    const std::array<format::Edit, 2> edits = {
+        format::Edit(SegmentFactory::add_edit(*fresh)),
         format::FreezeSegment{segment->id(), durable, durable, segment->invalid}};
     VECTOLITH_TRY(context_.manifest.commit(edits, true));
     for (const auto& [from, to] : moved) {

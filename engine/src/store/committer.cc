@@ -225,8 +225,13 @@ void Committer::finish_syncs() {
     if (owner == family.end()) continue;
     if (auto rescued = rescue(**owner, segment, error); !rescued) rescue_error_ = std::move(rescued).error();
   }
-  if (dirty_.empty() && !journal_->is_dirty())
-    durable_commit_.store(last_commit(), std::memory_order_release);
+  note_all_durable();
+}
+
+void Committer::note_all_durable() {
+  // Of a store that failed, some rows were acknowledged, are in no list any more, and are not durable.
+  if (!dirty_.empty() || journal_->is_dirty() || context_.is_read_only()) return;
+  durable_commit_.store(last_commit(), std::memory_order_release);
 }
 
 void Committer::finish(bool durable) {
@@ -274,8 +279,7 @@ void Committer::inherit(SealJob job) {
 
 void Committer::note_durable(const std::shared_ptr<MappedSegment>& segment) {
   std::erase(dirty_, segment);
-  if (dirty_.empty() && !journal_->is_dirty())
-    durable_commit_.store(last_commit(), std::memory_order_release);
+  note_all_durable();
 }
 
 void Committer::forget_family(const FamilyState& family) {
@@ -298,7 +302,9 @@ void Committer::write_witness() {
     const auto offset = journal_->place(row);
     // A witness helps recovery to tell damage from a tail; losing one loses no data, so it has no
     // barrier and no error of its own.
-    (void)journal_->file().write_at(offset, std::as_bytes(std::span(&row, 1)));
+    if (journal_->file().write_at(offset, std::as_bytes(std::span(&row, 1)))) continue;
+    journal_->withdraw();
+    break;
   }
   witnessed_.clear();
 }

@@ -148,6 +148,8 @@ class Committer {
   void publish_erase(const PlannedChange& change);
   void finish(bool durable);
   void finish_syncs();
+  /// Raises durable_commit_ if no row or death waits for a barrier.
+  void note_all_durable();
   void queue_rolled();
   Result<void> commit_large_batch(PendingWrite& write, std::span<const std::uint32_t> items);
   Result<void> write_large_chunk(PendingWrite& write, std::span<const std::uint32_t> items,

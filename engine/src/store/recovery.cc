@@ -133,8 +133,9 @@ Result<void> Recovery::read_journal(const JournalEntry& entry, bool is_newest) {
     return std::unexpected(newer_than_manifest(journal->file().path(), newest_version, manifest_.version()));
   }
   const bool clean = is_clean() && is_newest;
-  if ((clean && (scan.rows < manifest_.state().clean_close()->journal_rows || scan.invalid > 0)) ||
-      (!is_newest && scan.invalid > 0)) {
+  // Behind the rows that a clean close counted, a write that failed may have left a part.
+  const auto lacks = [&] { return scan.rows < manifest_.state().clean_close()->journal_rows; };
+  if ((clean && (lacks() || scan.invalid > scan.invalid_tail)) || (!is_newest && scan.invalid > 0)) {
     context_.report(Event::Kind::kCorruption, "a journal row is damaged: an erase may be forgotten",
                     Error(ErrorCode::kCorruption, "damaged journal rows").with_file(journal->file().path()));
     add(context_.counters.damaged_rows, std::max(scan.invalid, 1U));
