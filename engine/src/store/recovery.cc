@@ -80,7 +80,7 @@ Result<void> Recovery::handle_orphan(const std::string& name, bool is_segment) {
   // While a dead process's write is still in flight the file is set aside instead of removed.
   VECTOLITH_TRY_ASSIGN(const bool locked, file->try_lock(LockMode::kExclusive));
   if (locked) return context_.directory->unlink(name);
-  return context_.directory->rename(name, "orphan-" + name);
+  return context_.directory->rename(name, std::string(format::kOrphanPrefix) + name);
 }
 
 Result<void> Recovery::read_journals() {
