@@ -1,10 +1,7 @@
 /// @file
 /// The verb `fsck`: checks a store, and repairs it if it is told to.
-#include <algorithm>
-#include <charconv>
 #include <optional>
 #include <string>
-#include <utility>
 #include <vector>
 
 #include <vectolith/control.h>
@@ -49,20 +46,6 @@ Result<FsckReport> check(const FsckArguments& arguments) {
   return check_here(arguments);
 }
 
-/// "3=docs": a name for family 3. Errors: kInvalidArgument.
-Result<std::pair<FamilyId, std::string>> parse_family_name(const std::string& text) {
-  FamilyId id;
-  const auto end = text.find('=');
-  const char* stop = text.data() + std::min(end, text.size());
-  const auto parsed = std::from_chars(text.data(), stop, id.value);
-  if (end == std::string::npos || parsed.ec != std::errc() || parsed.ptr != stop) {
-    return std::unexpected(Error(ErrorCode::kInvalidArgument, "a family's name is given as ID=NAME")
-                               .with_expected("for example 3=docs")
-                               .with_found(text));
-  }
-  return std::pair(id, text.substr(end + 1));
-}
-
 std::string summary(const RepairReport& report) {
   if (report.actions.empty())
     return report.before.clean() ? "clean: nothing to repair" : "nothing can be repaired";
@@ -77,10 +60,7 @@ std::string summary(const RepairReport& report) {
 Result<int> run_repair(const FsckArguments& arguments) {
   RepairOptions options;
   options.apply = arguments.yes;
-  for (const std::string& text : arguments.family_names) {
-    VECTOLITH_TRY_ASSIGN(auto name, parse_family_name(text));
-    options.family_names.insert(std::move(name));
-  }
+  VECTOLITH_TRY_ASSIGN(options.family_names, parse_family_names(arguments.family_names));
   VECTOLITH_TRY_ASSIGN(const auto report, repair(arguments.common.directory, options));
   if (arguments.common.json) {
     print_json(repair_json(report));

@@ -2,6 +2,8 @@
 /// Findings and actions in words and as JSON.
 #include "repair_output.h"
 
+#include <algorithm>
+#include <charconv>
 #include <string>
 
 namespace vectolith::tools {
@@ -89,6 +91,23 @@ Json repair_json(const RepairReport& report) {
                {"before", report_json(report.before)}};
   if (report.after.has_value()) json["after"] = report_json(*report.after);
   return json;
+}
+
+Result<std::map<FamilyId, std::string>> parse_family_names(const std::vector<std::string>& texts) {
+  std::map<FamilyId, std::string> names;
+  for (const std::string& text : texts) {
+    FamilyId id;
+    const auto end = text.find('=');
+    const char* stop = text.data() + std::min(end, text.size());
+    const auto parsed = std::from_chars(text.data(), stop, id.value);
+    if (end == std::string::npos || parsed.ec != std::errc() || parsed.ptr != stop) {
+      return std::unexpected(Error(ErrorCode::kInvalidArgument, "a family's name is given as ID=NAME")
+                                 .with_expected("for example 3=docs")
+                                 .with_found(text));
+    }
+    names[id] = text.substr(end + 1);
+  }
+  return names;
 }
 
 }  // namespace vectolith::tools

@@ -11,6 +11,7 @@
 #include <vector>
 
 #include <vectolith/format/ids.h>
+#include <vectolith/format/key.h>
 #include <vectolith/format/result.h>
 #include <vectolith/options.h>
 
@@ -103,5 +104,70 @@ struct RepairOptions {
 /// Errors: kLocked, kNotFound, kNotAStore, kIo, kNoSpace; kUnsupported: what a newer version wrote is never
 ///         repaired; kInvalidArgument for an illegal or repeated family name.
 Result<RepairReport> repair(const std::string& path, const RepairOptions& options = {});
+
+/// What a salvage took over.
+struct SalvageReport {
+  std::uint64_t families = 0;
+  std::uint64_t rows = 0;         ///< Vectors and records written into the new store: the newest of each key.
+  std::uint64_t rows_older = 0;   ///< Readable, and superseded by a newer version of their key.
+  std::uint64_t rows_erased = 0;  ///< Readable, and erased; or a newer version of their key is damaged.
+  std::uint64_t rows_damaged = 0;     ///< Not readable; of records, gaps.
+  std::uint64_t rows_unfinished = 0;  ///< Never acknowledged.
+  std::uint64_t rows_refused = 0;     ///< The new store would not have them.
+  std::uint64_t bytes_unread = 0;     ///< What the disk refused, or a file was too short for.
+  /// Files that were not usable, names that were lost, in words.
+  std::vector<std::string> remarks;
+  /// Whether everything that was acknowledged was taken over, as far as the files tell.
+  [[nodiscard]] bool is_complete() const noexcept {
+    return rows_damaged == 0 && rows_refused == 0 && bytes_unread == 0 && remarks.empty();
+  }
+};
+
+struct SalvageOptions {
+  std::map<FamilyId, std::string> family_names{};      ///< As for `repair`.
+  std::shared_ptr<engine::Environment> environment{};  ///< Null for the real one.
+};
+
+/// Copies every row of the store in directory `broken` that can be read into a new store in directory
+/// `target`.
+///
+/// `broken` is never written to. It may lack any of its files; what a repair would do to it is decided in
+/// memory only. Of each key the newest version is taken; erases hold that a journal still tells. Errors:
+/// kLocked, kNotFound, kNotAStore, kUnsupported, kIo; kExists, kNoSpace for `target`.
+Result<SalvageReport> salvage(const std::string& broken, const std::string& target,
+                              const SalvageOptions& options = {});
+
+/// A place where bytes of a key or vector still stand.
+struct Trace {
+  enum class Place : std::uint8_t {
+    kLiveRow,     ///< A row that answers a get.
+    kDeadRow,     ///< A row that was erased or replaced, or cannot be read.
+    kJournalRow,  ///< An erase names the key.
+    kSlack,       ///< Anywhere else: unused space, a file that was set aside.
+  };
+  Place place{};
+  std::string file;
+  std::uint64_t offset = 0;
+  bool is_vector = false;  ///< Found was the vector; else the digest.
+};
+
+struct TraceReport {
+  std::uint64_t files = 0;
+  std::uint64_t bytes = 0;  ///< Bytes searched.
+  std::uint64_t bytes_unread = 0;
+  std::uint64_t found = 0;
+  std::vector<Trace> traces;  ///< At most 1,000; all are counted.
+};
+
+struct TraceOptions {
+  std::vector<std::byte> vector{};  ///< Looked for too, if not empty. Zeros are not looked for.
+  std::shared_ptr<engine::Environment> environment{};  ///< Null for the real one.
+};
+
+/// Searches every byte of every file in the store's directory for `digest`, at every offset. Takes the
+/// store's lock meanwhile. Shorter remains, for example of a compressed payload, are not found. Errors:
+/// kLocked, kNotFound, kNotAStore, kUnsupported, kIo; kInvalidArgument for a vector of zeros.
+Result<TraceReport> find_traces(const std::string& path, const Digest& digest,
+                                const TraceOptions& options = {});
 
 }  // namespace vectolith

@@ -71,8 +71,13 @@ class RepairPlanner {
     const std::map<JournalId, JournalEntry> journals = context_.state->journals();
     for (const auto& [id, entry] : journals) examine_journal(entry, id == journals.rbegin()->first);
     for (const auto& [id, entry] : std::map(context_.state->segments())) examine_segment(entry);
+    plan_.erases = deaths_;
+    for (const auto& [id, journal] : survey_.journals)
+      plan_.erases.insert(plan_.erases.end(), journal.erases.begin(), journal.erases.end());
     plan_journal();
     VECTOLITH_TRY(plan_manifest());
+    plan_.state = *std::move(context_.state);
+    plan_.watermarks = std::move(context_.watermarks);
     std::ranges::stable_sort(plan_.report.actions, {}, &RepairAction::kind);
     return std::move(plan_);
   }

@@ -4,6 +4,7 @@
 
 #include <algorithm>
 #include <cstdint>
+#include <map>
 #include <optional>
 #include <string>
 #include <utility>
@@ -15,6 +16,7 @@
 #include <vectolith/verify.h>
 
 #include "io/environment.h"
+#include "manifest/manifest_state.h"
 
 namespace vectolith::engine {
 
@@ -49,6 +51,10 @@ struct RepairPlan {
   std::vector<std::string> set_aside;
   std::optional<NewManifest> manifest;
   std::vector<int> renewed_manifests;  ///< Files that become unused.
+  // What salvage reads by.
+  ManifestState state;                     ///< Of the repaired store.
+  std::vector<format::JournalRow> erases;  ///< All that can be read, and those of quarantined versions.
+  std::map<SegmentId, std::uint32_t> watermarks;
 
   [[nodiscard]] bool is_empty() const noexcept { return report.actions.empty(); }
 };
