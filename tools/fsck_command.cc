@@ -1,6 +1,8 @@
 /// @file
-/// The verb `fsck`: checks a store without writing to it.
+/// The verb `fsck`: checks a store, and repairs it if it is told to.
 #include <optional>
+#include <string>
+#include <vector>
 
 #include <vectolith/control.h>
 #include <vectolith/verify.h>
@@ -8,6 +10,7 @@
 #include "command.h"
 #include "output.h"
 #include "progress.h"
+#include "repair_output.h"
 
 namespace vectolith::tools {
 
@@ -16,16 +19,10 @@ namespace {
 struct FsckArguments {
   CommonOptions common;
   bool online = false;
+  bool repair = false;
+  bool yes = false;
+  std::vector<std::string> family_names;
 };
-
-std::string_view severity_name(Finding::Severity severity) noexcept {
-  switch (severity) {
-    case Finding::Severity::kInfo: return "info";
-    case Finding::Severity::kWarning: return "warning";
-    case Finding::Severity::kDamage: return "damage";
-  }
-  return "unknown";
-}
 
 Result<FsckReport> check_here(const FsckArguments& arguments) {
   std::optional<Progress> progress;
@@ -49,40 +46,37 @@ Result<FsckReport> check(const FsckArguments& arguments) {
   return check_here(arguments);
 }
 
-void print_finding(const Finding& finding) {
-  std::string text(severity_name(finding.severity));
-  text.append(": ").append(finding.what).append("; file ").append(finding.file);
-  text.append(", offset ").append(std::to_string(finding.offset));
-  if (!finding.expected.empty()) text.append(", expected ").append(finding.expected);
-  if (!finding.found.empty()) text.append(", found ").append(finding.found);
-  print_line(text);
+std::string summary(const RepairReport& report) {
+  if (report.actions.empty())
+    return report.before.clean() ? "clean: nothing to repair" : "nothing can be repaired";
+  const std::string losses = with_commas(report.rows_quarantined) + " rows lost, " +
+                             with_commas(report.rows_of_unknown_key) + " of unknown key, " +
+                             with_commas(report.files_lost) + " files lost";
+  const std::string what = with_commas(report.actions.size()) + " changes; " + losses;
+  if (!report.applied) return "PENDING: " + what;
+  return (report.after->clean() ? "repaired: " : "STILL DAMAGED: ") + what;
 }
 
-Json report_json(const FsckReport& report) {
-  Json findings = Json::array();
-  for (const auto& finding : report.findings) {
-    findings.push_back({{"severity", severity_name(finding.severity)},
-                        {"file", finding.file},
-                        {"offset", finding.offset},
-                        {"what", finding.what},
-                        {"expected", finding.expected},
-                        {"found", finding.found}});
+Result<int> run_repair(const FsckArguments& arguments) {
+  RepairOptions options;
+  options.apply = arguments.yes;
+  VECTOLITH_TRY_ASSIGN(options.family_names, parse_family_names(arguments.family_names));
+  VECTOLITH_TRY_ASSIGN(const auto report, repair(arguments.common.directory, options));
+  if (arguments.common.json) {
+    print_json(repair_json(report));
+  } else {
+    for (const auto& finding : report.before.findings) print_finding(finding);
+    print_actions(report);
+    print_line(summary(report));
   }
-  return {{"clean", report.clean()},     {"files", report.files},          {"segments", report.segments},
-          {"rows", report.rows},         {"bytes", report.bytes},          {"damage", report.damage},
-          {"warnings", report.warnings}, {"findings", std::move(findings)}};
-}
-
-void print_report(const FsckReport& report) {
-  for (const auto& finding : report.findings) print_finding(finding);
-  std::string text = report.clean() ? "clean: " : "DAMAGED: ";
-  text += with_commas(report.rows) + " rows hold in " + with_commas(report.segments) + " segments; " +
-          with_commas(report.files) + " files, " + human_bytes(report.bytes) + " read; " +
-          with_commas(report.damage) + " damages, " + with_commas(report.warnings) + " warnings";
-  print_line(text);
+  if (report.actions.empty()) return report.before.clean() ? kExitOk : kExitCorruption;
+  if (report.applied) return report.after->clean() ? kExitOk : kExitCorruption;
+  note("nothing was written; keep a copy of the directory, then run it again with --yes");
+  return kExitCorruption;
 }
 
 Result<int> run_fsck(const FsckArguments& arguments) {
+  if (arguments.repair) return run_repair(arguments);
   VECTOLITH_TRY_ASSIGN(const auto report, check(arguments));
   if (arguments.common.json) {
     print_json(report_json(report));
@@ -101,10 +95,16 @@ Result<int> run_fsck(const FsckArguments& arguments) {
 void add_fsck(CLI::App& app, Session& session) {
   auto arguments = std::make_shared<FsckArguments>();
   CLI::App* verb =
-      add_verb(app, "fsck", "Checks every sum of a store without writing to it; exits 3 on damage",
+      add_verb(app, "fsck", "Checks every sum of a store, and plans or makes its repair; exits 3 on damage",
                "vectolith fsck /data/store");
   add_directory(*verb, arguments->common);
-  verb->add_flag("--online", arguments->online, "Let the process that has the store open check it");
+  auto* online =
+      verb->add_flag("--online", arguments->online, "Let the process that has the store open check it");
+  auto* repair = verb->add_flag("--repair", arguments->repair, "Plan a repair and print it");
+  repair->excludes(online);
+  verb->add_flag("--yes", arguments->yes, "Make the repair")->needs(repair);
+  verb->add_option("--name", arguments->family_names, "ID=NAME: a name for a family that lost its own")
+      ->needs(repair);
   add_json(*verb, arguments->common, "Print one JSON object");
   on_run<FsckArguments>(verb, session, arguments, run_fsck);
 }

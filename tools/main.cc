@@ -33,6 +33,8 @@ void add_verbs(CLI::App& app, Session& session) {
   add_sync(app, session);
   add_inspect(app, session);
   add_fsck(app, session);
+  add_salvage(app, session);
+  add_verify(app, session);
   add_stress(app, session);
   add_bench(app, session);
 }

@@ -19,7 +19,6 @@ namespace {
 
 constexpr std::uint32_t kJournalRows = 65'472;  // 4 MiB with the header.
 /// Starts the name of an orphan that could not be removed, because a write into it was in flight.
-constexpr std::string_view kSetAside = "orphan-";
 
 Error newer_than_manifest(const std::string& file, std::uint64_t named, ManifestVersion found) {
   return Error(ErrorCode::kCorruption,
@@ -87,11 +86,12 @@ Result<void> Recovery::handle_orphan(const std::string& name, bool is_segment) {
   // While a dead process's write is still in flight the file is set aside instead of removed.
   VECTOLITH_TRY_ASSIGN(const bool locked, file->try_lock(LockMode::kExclusive));
   if (locked) return context_.directory->unlink(name);
-  return context_.directory->rename(name, std::string(kSetAside) + name);
+  return context_.directory->rename(name, std::string(format::kOrphanPrefix) + name);
 }
 
 Result<void> Recovery::remove_set_aside(const std::string& name) {
-  if (!name.starts_with(kSetAside) || !format::parse_name(name.substr(kSetAside.size()))) return {};
+  constexpr auto kPrefix = format::kOrphanPrefix;
+  if (!name.starts_with(kPrefix) || !format::parse_name(name.substr(kPrefix.size()))) return {};
   VECTOLITH_TRY_ASSIGN(const auto file, context_.directory->open(name, OpenMode::kReadWrite));
   VECTOLITH_TRY_ASSIGN(const bool landed, file->try_lock(LockMode::kExclusive));
   if (!landed) return {};

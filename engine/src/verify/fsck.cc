@@ -23,37 +23,6 @@ namespace {
 
 using NameKind = format::ParsedName::Kind;
 
-Result<std::shared_ptr<Environment>> environment_for(const FsckOptions& options) {
-  if (options.environment != nullptr) return options.environment;
-  VECTOLITH_TRY_ASSIGN(auto made, make_environment(BackendChoice::kAuto));
-  return std::shared_ptr<Environment>(std::move(made));
-}
-
-/// A lost superblock is damage of a store; what a creation cut short leaves behind is none yet.
-Result<void> expect_store(const std::string& path, const std::vector<std::string>& names) {
-  const bool is_store = std::ranges::any_of(names, [](const std::string& name) {
-    const auto parsed = format::parse_name(name);
-    return parsed && (parsed->kind == NameKind::kSuperblock || parsed->kind == NameKind::kSegment ||
-                      parsed->kind == NameKind::kJournal);
-  });
-  if (is_store) return {};
-  return std::unexpected(
-      Error(ErrorCode::kNotAStore, "the directory holds no vectolith store").with_file(path));
-}
-
-/// Null if there is no lock file: then nobody has the store open. Others may read meanwhile, not write.
-Result<std::unique_ptr<File>> lock_store(Directory& directory) {
-  auto file = directory.open(format::kLockName, OpenMode::kReadOnly);
-  if (!file) {
-    if (file.error().code() == ErrorCode::kNotFound) return std::unique_ptr<File>();
-    return file;
-  }
-  VECTOLITH_TRY_ASSIGN(const bool locked, (*file)->try_lock(LockMode::kShared));
-  if (locked) return file;
-  return std::unexpected(
-      Error(ErrorCode::kLocked, "another process has the store open").with_file((*file)->path()));
-}
-
 void expect_bytes(FsckContext& context, const std::vector<std::string>& names) {
   for (const std::string& name : names) {
     const auto parsed = format::parse_name(name);
@@ -93,15 +62,49 @@ void check_segments_alone(FsckContext& context, const std::vector<std::string>& 
 
 }  // namespace
 
+Result<std::shared_ptr<Environment>> environment_or_real(std::shared_ptr<Environment> given) {
+  if (given != nullptr) return given;
+  VECTOLITH_TRY_ASSIGN(auto made, make_environment(BackendChoice::kAuto));
+  return std::shared_ptr<Environment>(std::move(made));
+}
+
+/// A lost superblock is damage of a store; what a creation cut short leaves behind is none yet.
+Result<void> expect_store(const Directory& directory) {
+  VECTOLITH_TRY_ASSIGN(const auto names, directory.list());
+  const bool is_store = std::ranges::any_of(names, [](const std::string& name) {
+    const auto parsed = format::parse_name(name);
+    return parsed && (parsed->kind == NameKind::kSuperblock || parsed->kind == NameKind::kSegment ||
+                      parsed->kind == NameKind::kJournal);
+  });
+  if (is_store) return {};
+  return std::unexpected(
+      Error(ErrorCode::kNotAStore, "the directory holds no vectolith store").with_file(directory.path()));
+}
+
+Result<std::unique_ptr<File>> lock_shared(Directory& directory) {
+  auto file = directory.open(format::kLockName, OpenMode::kReadOnly);
+  if (!file) {
+    if (file.error().code() == ErrorCode::kNotFound) return std::unique_ptr<File>();
+    return file;
+  }
+  VECTOLITH_TRY_ASSIGN(const bool locked, (*file)->try_lock(LockMode::kShared));
+  if (locked) return file;
+  return std::unexpected(
+      Error(ErrorCode::kLocked, "another process has the store open").with_file((*file)->path()));
+}
+
 Result<FsckReport> fsck_directory(Directory& directory, const FsckOptions& options) {
-  VECTOLITH_TRY_ASSIGN(auto names, directory.list());
-  std::ranges::sort(names);
-  VECTOLITH_TRY(expect_store(directory.path(), names));
   std::unique_ptr<File> lock;
   if (!options.online) {
-    VECTOLITH_TRY_ASSIGN(lock, lock_store(directory));
+    VECTOLITH_TRY_ASSIGN(lock, lock_shared(directory));
   }
+  return fsck_locked_directory(directory, options);
+}
 
+Result<FsckReport> fsck_locked_directory(Directory& directory, const FsckOptions& options) {
+  VECTOLITH_TRY(expect_store(directory));
+  VECTOLITH_TRY_ASSIGN(auto names, directory.list());
+  std::ranges::sort(names);
   FsckFindings findings(options);
   FsckContext context{.directory = directory,
                       .findings = findings,
@@ -127,7 +130,7 @@ Result<FsckReport> fsck_directory(Directory& directory, const FsckOptions& optio
 }  // namespace engine
 
 Result<FsckReport> fsck(const std::string& path, const FsckOptions& options) {
-  VECTOLITH_TRY_ASSIGN(const auto environment, engine::environment_for(options));
+  VECTOLITH_TRY_ASSIGN(const auto environment, engine::environment_or_real(options.environment));
   VECTOLITH_TRY_ASSIGN(const auto directory, environment->open_directory(path, false));
   return engine::fsck_directory(*directory, options);
 }

@@ -53,6 +53,9 @@ class FsckFindings {
   /// Warns of the first byte of the range that is not zero.
   void expect_zeros(const File& file, std::uint64_t offset, std::uint64_t bytes, std::string_view what);
 
+  /// Damages so far.
+  [[nodiscard]] std::uint64_t damages() const noexcept { return report_.damage; }
+
   /// Bytes that were read past `read`.
   void count_read(std::uint64_t bytes);
   void count_row() noexcept { ++report_.rows; }

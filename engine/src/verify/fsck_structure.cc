@@ -227,11 +227,12 @@ void check_directory(FsckContext& context, const std::vector<std::string>& names
   for (const std::string& name : names) {
     const auto parsed = format::parse_name(name);
     if (!parsed) {
-      const bool set_aside = name.starts_with("orphan-");
-      context.findings.add(
-          set_aside ? Severity::kInfo : Severity::kWarning, {context.directory.path() + "/" + name, 0},
-          set_aside ? "a file that recovery set aside" : "a foreign file in the store's directory",
-          "files of the store only", name);
+      const bool set_aside = format::is_set_aside(name);
+      context.findings.add(set_aside ? Severity::kInfo : Severity::kWarning,
+                           {context.directory.path() + "/" + name, 0},
+                           set_aside ? "a file that recovery or a repair set aside"
+                                     : "a foreign file in the store's directory",
+                           "files of the store only", name);
       continue;
     }
     if (!context.state) continue;

@@ -15,6 +15,10 @@ inline constexpr std::string_view kSuperblockName = "STORE";
 inline constexpr std::string_view kSuperblockTemporaryName = "STORE.tmp";
 inline constexpr std::string_view kLockName = "LOCK";
 inline constexpr std::string_view kControlSocketName = "CONTROL";
+/// A file that recovery set aside, because a write of a dead process may still land in it.
+inline constexpr std::string_view kOrphanPrefix = "orphan-";
+/// A file that a repair set aside, or a copy of what it replaced.
+inline constexpr std::string_view kQuarantinePrefix = "quarantine-";
 
 /// "MANIFEST-0" or "MANIFEST-1".
 std::string manifest_name(int index);
@@ -40,7 +44,11 @@ struct ParsedName {
   Kind kind{};
   std::uint64_t number = 0;  ///< Segment or journal id, pool number, manifest index.
 };
-/// nullopt for a foreign name.
+/// nullopt for a foreign name, and for one of a file that was set aside.
 std::optional<ParsedName> parse_name(std::string_view name) noexcept;
+/// Whether the name is that of a file that recovery or a repair set aside: no part of the store any more.
+constexpr bool is_set_aside(std::string_view name) noexcept {
+  return name.starts_with(kOrphanPrefix) || name.starts_with(kQuarantinePrefix);
+}
 
 }  // namespace vectolith::format
