@@ -175,7 +175,7 @@ void mutate_once(Entries& entries, Random& random) {
 std::size_t put(const Entries& entries, std::uint8_t* data, std::size_t size, std::size_t size_max) {
   const auto packed = pack(entries);
   if (packed.size() > size_max) return size;
-  std::memcpy(data, packed.data(), packed.size());
+  std::ranges::copy(packed, reinterpret_cast<std::byte*>(data));
   return packed.size();
 }
 
