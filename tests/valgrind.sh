@@ -17,11 +17,17 @@ chosen=(
   "store_test Put.*:Batch.*:Erase.*:Get.*:Scan.*:Records.*:SnapshotOf.*:Create.*:Open.*:Families.*:Interned.*:Close.*:Faulty.*:Kill.LosesNothing*:Kill.KeepsOrDrops*:Kill.Reports*:*Golden*"
 )
 failed=0
+work=$(mktemp -d "${TMPDIR:-/tmp}/vectolith-valgrind.XXXXXX")
+trap 'rm -rf "$work"' EXIT
 for entry in "${chosen[@]}"; do
   program=${entry%% *}
   echo "== $program"
-  VECTOLITH_IO=sync valgrind --quiet --error-exitcode=99 --leak-check=full \
+  # valgrind 3.19 gives up at the line tables of newer compilers; names of functions stay.
+  strip --strip-debug -o "$work/$program" "$build/tests/$program"
+  VECTOLITH_IO=sync valgrind --quiet --log-file="$work/log" --error-exitcode=99 --leak-check=full \
     --errors-for-leak-kinds=definite --fair-sched=yes --num-callers=24 \
-    "$build/tests/$program" --gtest_brief=1 --gtest_filter="${entry#* }" || failed=1
+    "$work/$program" --gtest_brief=1 --gtest_filter="${entry#* }" || failed=1
+  # It does not know openat2, says so at each call, and lets the fallback be tested. Its findings begin with ==.
+  grep '^==' "$work/log" || true
 done
 exit $failed

@@ -91,10 +91,12 @@ bool is_whole_batch(const MappedSegment& segment, std::uint32_t first) {
   return true;
 }
 
-SegmentScan scan_vectors(const MappedSegment& segment, std::uint32_t watermark) {
+/// Judges rows [0, rows) but those known to be invalid, and leaves the end to the caller.
+ScanBuilder judge_vectors(const MappedSegment& segment, std::uint32_t rows, std::uint32_t watermark) {
   ScanBuilder builder(watermark);
   std::uint32_t batch_end = 0;  // Rows below it belong to a batch that was found whole.
-  for (std::uint32_t row = 0; row < segment.capacity(); ++row) {
+  for (std::uint32_t row = 0; row < rows; ++row) {
+    if (is_in_ranges(segment.invalid, row)) continue;
     const auto state = state_of(segment, row);
     PayloadState payload = PayloadState::kUnread;
     BatchState batch = BatchState::kNone;
@@ -113,7 +115,7 @@ SegmentScan scan_vectors(const MappedSegment& segment, std::uint32_t watermark) 
       builder.reject(row, verdict);
     }
   }
-  return builder.finish();
+  return builder;
 }
 
 bool is_zero(const std::byte* bytes) {
@@ -148,6 +150,8 @@ ScanBuilder judge_records(const MappedSegment& segment, std::uint32_t units, std
     auto state = record != nullptr ? format::RowState::kValid : format::RowState::kInvalid;
     if (record == nullptr && is_zero(segment.head(unit))) state = format::RowState::kZero;
     if (record != nullptr && !whole) state = format::RowState::kInvalid;
+    // What was invalid once stays so, though a write that was in flight may have landed since.
+    if (is_in_ranges(segment.invalid, unit)) return;
     const auto payload = whole ? PayloadState::kHolds : PayloadState::kFails;
     const auto verdict = decide(state, unit < watermark, payload, BatchState::kNone);
     if (verdict == RowVerdict::kKeep) {
@@ -168,28 +172,22 @@ Result<SegmentScan> scan_unsealed(const MappedSegment& segment, std::uint32_t wa
   VECTOLITH_TRY(segment.mapping().populate(header.meta_offset, header.meta_bytes));
   VECTOLITH_TRY(segment.mapping().populate(header.matrix_offset, header.matrix_bytes));
   if (segment.holds_records()) return judge_records(segment, segment.capacity(), watermark_known).finish();
-  return scan_vectors(segment, std::max(watermark_known, attested_watermark(segment)));
+  const std::uint32_t watermark = std::max(watermark_known, attested_watermark(segment));
+  return judge_vectors(segment, segment.capacity(), watermark).finish();
 }
 
-Result<SegmentScan> scan_settled(const MappedSegment& segment, std::uint32_t row_count) {
+Result<SegmentScan> scan_settled(const MappedSegment& segment, std::uint32_t row_count,
+                                 std::uint32_t rows_durable) {
   const auto& header = segment.header();
+  const std::uint32_t watermark = std::min(rows_durable, row_count);
   if (segment.holds_records()) {
     VECTOLITH_TRY(segment.mapping().populate(header.matrix_offset, std::uint64_t{row_count} * 64));
-    auto scan = judge_records(segment, row_count, row_count).finish_at(row_count);
-    std::erase_if(scan.damaged, [&](std::uint32_t unit) { return is_in_ranges(segment.invalid, unit); });
-    return scan;
+    return judge_records(segment, row_count, watermark).finish_at(row_count);
   }
   VECTOLITH_TRY(segment.mapping().populate(header.meta_offset, std::uint64_t{row_count} * 64));
-  ScanBuilder builder(row_count);
-  for (std::uint32_t row = 0; row < row_count; ++row) {
-    const bool known_invalid = !segment.invalid.empty() && is_in_ranges(segment.invalid, row);
-    if (!known_invalid && state_of(segment, row) == format::RowState::kValid) {
-      builder.keep(row, 1);
-    } else if (!known_invalid) {
-      builder.reject(row, RowVerdict::kDamaged);
-    }
-  }
-  return builder.finish_at(row_count);
+  VECTOLITH_TRY(segment.mapping().populate(segment.vector_offset(watermark),
+                                           std::uint64_t{row_count - watermark} * header.row_bytes));
+  return judge_vectors(segment, row_count, watermark).finish_at(row_count);
 }
 
 }  // namespace vectolith::engine

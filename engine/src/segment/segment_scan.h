@@ -31,7 +31,10 @@ struct SegmentScan {
 Result<SegmentScan> scan_unsealed(const MappedSegment& segment, std::uint32_t watermark_known);
 
 /// Checks the row sums of [0, row_count) of a sealed, suspended or frozen segment; `segment.invalid`
-/// is skipped. Cost: reads the meta column only (all of a record segment).
-Result<SegmentScan> scan_settled(const MappedSegment& segment, std::uint32_t row_count);
+/// is skipped. Rows from `rows_durable` on (of a frozen segment, whose data were not synced) may have been
+/// lost to a power cut since: they are judged as in an unsealed segment, and what does not hold is dropped.
+/// Cost: reads the meta column, and vectors from `rows_durable` on (all of a record segment).
+Result<SegmentScan> scan_settled(const MappedSegment& segment, std::uint32_t row_count,
+                                 std::uint32_t rows_durable);
 
 }  // namespace vectolith::engine

@@ -210,7 +210,9 @@ Result<void> Recovery::scan_segment(Opened& opened) {
     opened.remove = opened.scan.row_count == 0;
     add(context_.counters.recovered_rows, opened.scan.kept);
   } else {
-    VECTOLITH_TRY_ASSIGN(opened.scan, scan_settled(segment, entry.row_count));
+    const bool frozen = entry.phase == SegmentPhase::kFrozen;
+    VECTOLITH_TRY_ASSIGN(
+        opened.scan, scan_settled(segment, entry.row_count, frozen ? entry.rows_durable : entry.row_count));
   }
   segment.invalid = opened.scan.invalid;
   segment.set_rows(opened.scan.row_count);
