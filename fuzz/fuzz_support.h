@@ -1,5 +1,5 @@
 /// @file
-/// What the fuzz targets share: a check that aborts, and sums made to hold so that deeper checks are reached.
+/// What the fuzz targets share: a check that aborts, exact copies, and the repair that each of them defines.
 #pragma once
 
 #include <cstddef>
@@ -9,9 +9,6 @@
 #include <cstring>
 #include <span>
 #include <vector>
-
-#include <vectolith/format/checksum.h>
-#include <vectolith/format/ids.h>
 
 /// Aborts, so that the fuzzer keeps the input.
 #define VECTOLITH_FUZZ_CHECK(condition)                                                          \
@@ -46,11 +43,10 @@ void store(std::span<std::byte> bytes, std::size_t offset, const T& value) {
   std::memcpy(bytes.subspan(offset, sizeof(value)).data(), &value, sizeof(value));
 }
 
-/// Makes the sum of the 4 KiB header at the front hold; does nothing to shorter inputs.
-inline void reseal_header(std::span<std::byte> bytes) {
-  if (bytes.size() < kHeaderBytes) return;
-  store(bytes, kHeaderBytes - 8, format::checksum64(bytes.first(kHeaderBytes - 8)));
-}
+/// Makes the sums inside an input hold as far as its lengths can be followed, so that the checks behind them
+/// are reached. Every target defines its own; the mutator calls it, and a replay tries inputs with and
+/// without.
+void repair(std::span<std::byte> input);
 
 inline bool is_prefix(std::span<const std::byte> front, std::span<const std::byte> bytes) {
   return front.size() <= bytes.size() && std::memcmp(front.data(), bytes.data(), front.size()) == 0;

@@ -1,12 +1,15 @@
 /// @file
-/// Replays inputs of a fuzz target without a fuzzer: `fuzz_x FILE_OR_DIRECTORY...`.
+/// Replays inputs of a fuzz target without a fuzzer, as they are and repaired: `fuzz_x FILE_OR_DIRECTORY...`.
 #include <cstddef>
 #include <cstdint>
 #include <cstdio>
 #include <filesystem>
 #include <fstream>
 #include <iterator>
+#include <span>
 #include <vector>
+
+#include "fuzz_support.h"
 
 extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size);
 
@@ -14,12 +17,15 @@ namespace {
 
 bool replay(const std::filesystem::path& path) {
   std::ifstream file(path, std::ios::binary);
-  const std::vector<char> bytes((std::istreambuf_iterator<char>(file)), std::istreambuf_iterator<char>());
+  std::vector<char> bytes((std::istreambuf_iterator<char>(file)), std::istreambuf_iterator<char>());
   if (!file.is_open() || file.bad()) {
     std::fprintf(stderr, "cannot read %s\n", path.c_str());
     return false;
   }
-  LLVMFuzzerTestOneInput(reinterpret_cast<const std::uint8_t*>(bytes.data()), bytes.size());
+  const auto* data = reinterpret_cast<const std::uint8_t*>(bytes.data());
+  LLVMFuzzerTestOneInput(data, bytes.size());
+  vectolith::fuzz::repair(std::as_writable_bytes(std::span(bytes)));
+  LLVMFuzzerTestOneInput(data, bytes.size());
   return true;
 }
 

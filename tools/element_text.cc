@@ -33,6 +33,15 @@ void append_number(std::string& text, T value) {
   text.append(digits.data(), end);
 }
 
+void append_float(std::string& text, float value) {
+  // JSON's "-0" is an integer, which has no negative zero.
+  if (value == 0 && std::signbit(value)) {
+    text += "-0.0";
+  } else {
+    append_number(text, value);
+  }
+}
+
 std::size_t element_count(Dtype dtype, std::span<const std::byte> vector) noexcept {
   switch (dtype) {
     case Dtype::kF32: return vector.size() / 4;
@@ -47,9 +56,9 @@ std::size_t element_count(Dtype dtype, std::span<const std::byte> vector) noexce
 
 void append_element(std::string& text, Dtype dtype, std::span<const std::byte> vector, std::size_t i) {
   switch (dtype) {
-    case Dtype::kF32: return append_number(text, load<float>(vector, i));
-    case Dtype::kF16: return append_number(text, float_from_half(load<std::uint16_t>(vector, i)));
-    case Dtype::kBf16: return append_number(text, float_from_bfloat(load<std::uint16_t>(vector, i)));
+    case Dtype::kF32: return append_float(text, load<float>(vector, i));
+    case Dtype::kF16: return append_float(text, float_from_half(load<std::uint16_t>(vector, i)));
+    case Dtype::kBf16: return append_float(text, float_from_bfloat(load<std::uint16_t>(vector, i)));
     case Dtype::kI8: return append_number(text, int{load<std::int8_t>(vector, i)});
     case Dtype::kU8: return append_number(text, int{load<std::uint8_t>(vector, i)});
     case Dtype::kB1: return append_number(text, load<std::uint8_t>(vector, i / 8) >> (i % 8) & 1);

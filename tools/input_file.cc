@@ -15,6 +15,7 @@ namespace vectolith::tools {
 namespace {
 
 constexpr std::size_t kChunkBytes = std::size_t{1} << 20;
+constexpr std::size_t kGrownBytes = 4'096;
 
 std::unexpected<Error> system_failure(const std::string& what, const std::string& path) {
   const int cause = errno;
@@ -109,7 +110,9 @@ Result<std::vector<std::byte>> read_standard_input(std::size_t bytes_max) {
 Result<bool> LineReader::refill() {
   buffer_.erase(0, std::exchange(buffer_used_, 0));
   const std::size_t kept = buffer_.size();
-  buffer_.resize(kept + kChunkBytes);
+  // The rest of a short file, and a little in case it grew: a whole chunk would have to be cleared first.
+  const std::uint64_t rest = file_.size() - std::min(file_.size(), read_offset_);
+  buffer_.resize(kept + std::clamp<std::uint64_t>(rest, kGrownBytes, kChunkBytes));
   auto got = file_.read_at(read_offset_, std::as_writable_bytes(std::span(buffer_)).subspan(kept));
   buffer_.resize(kept + got.value_or(0));
   if (!got.has_value()) return std::unexpected(std::move(got).error());

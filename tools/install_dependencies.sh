@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
 # Installs the Debian packages that are missing, and only those; never asks.
-# usage: install_dependencies.sh GROUP...   (build, crash, demo, lint)
+# usage: install_dependencies.sh GROUP...   (build, crash, demo, lint, valgrind)
 set -euo pipefail
 
 declare -A packages=(
@@ -13,6 +13,8 @@ declare -A packages=(
   [demo]="libfasttext-dev wordnet-base"
   # clang-format, clang-tidy, the clang build, ThreadSanitizer and libFuzzer; llvm-19 names lines in reports.
   [lint]="clang-19 clang-tidy-19 clang-format-19 libclang-rt-19-dev llvm-19"
+  # tests/valgrind.sh; libc's symbols tell it where to look on.
+  [valgrind]="valgrind libc6-dbg"
 )
 
 missing=()

@@ -2,8 +2,9 @@
 /// Out-of-line parts of the bounded reader and writer.
 #include <vectolith/format/bytes.h>
 
-#include <cassert>
 #include <limits>
+
+#include "dcheck.h"
 
 namespace vectolith::format {
 
@@ -42,7 +43,7 @@ void Writer::write(std::span<const std::byte> bytes) {
 
 void Writer::write_string(std::string_view text) {
   constexpr std::size_t kLengthMax = std::numeric_limits<std::uint16_t>::max();
-  assert(text.size() <= kLengthMax);
+  VECTOLITH_DCHECK(text.size() <= kLengthMax);
   // In a release build a broken precondition loses the tail but never the framing of what follows.
   const auto kept = text.substr(0, kLengthMax);
   write(static_cast<std::uint16_t>(kept.size()));

@@ -92,8 +92,9 @@ void seal_journal_row(JournalRow& row, const Uuid& journal, std::uint32_t index)
 
 JournalRowState classify_journal_row(const JournalRow& row, const Uuid& journal,
                                      std::uint32_t index) noexcept {
-  if (row.checksum == journal_row_sum(row, journal, index) && is_legal(row)) return JournalRowState::kValid;
-  return all_zero(bytes_of(row)) ? JournalRowState::kZero : JournalRowState::kInvalid;
+  if (all_zero(bytes_of(row))) return JournalRowState::kZero;  // First: most rows of a journal are.
+  const bool holds = row.checksum == journal_row_sum(row, journal, index);
+  return holds && is_legal(row) ? JournalRowState::kValid : JournalRowState::kInvalid;
 }
 
 }  // namespace vectolith::format

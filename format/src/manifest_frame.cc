@@ -1,7 +1,6 @@
 /// @file
 /// Manifest file headers and the frames that make edits atomic.
 #include <algorithm>
-#include <cassert>
 #include <cstring>
 #include <limits>
 #include <string>
@@ -9,6 +8,7 @@
 #include <vectolith/format/bytes.h>
 #include <vectolith/format/manifest.h>
 
+#include "dcheck.h"
 #include "decode_checks.h"
 #include "edit_codec.h"
 #include "fixed_layouts.h"
@@ -102,7 +102,7 @@ std::vector<std::byte> encode_frame(std::span<const Edit> edits, ManifestVersion
   Writer writer;
   writer.write(bytes_of(head));
   for (const auto& edit : edits) write_edit(writer, edit);
-  assert(writer.size() - sizeof(head) <= std::numeric_limits<std::uint32_t>::max());
+  VECTOLITH_DCHECK(writer.size() - sizeof(head) <= std::numeric_limits<std::uint32_t>::max());
   head.payload_bytes = static_cast<std::uint32_t>(writer.size() - sizeof(head));
   auto frame = std::move(writer).take();
   frame.resize(align_up(frame.size(), kFrameAlignment));

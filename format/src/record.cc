@@ -2,7 +2,6 @@
 /// Records: placing, checking and decompressing; the only translation unit that includes zstd.
 #include <vectolith/format/record.h>
 
-#include <cassert>
 #include <cstring>
 #include <string>
 
@@ -11,6 +10,7 @@
 #include <vectolith/format/checksum.h>
 #include <vectolith/format/segment.h>
 
+#include "dcheck.h"
 #include "decode_checks.h"
 
 namespace vectolith::format {
@@ -115,7 +115,7 @@ void encode_record(const RecordFields& fields, const PreparedPayload& payload, c
                    RowIndex unit, std::span<std::byte> out) noexcept {
   const auto stored = payload.bytes();
   const auto stored_bytes = static_cast<std::uint32_t>(stored.size());
-  assert(out.size() == std::size_t{record_units(stored_bytes)} * kRecordAlignment);
+  VECTOLITH_DCHECK(out.size() == std::size_t{record_units(stored_bytes)} * kRecordAlignment);
   const std::uint64_t seed = position_seed(life, unit.value);
   RecordHeader header{.key = fields.key,
                       .sequence_and_flags = fields.sequence.value | std::uint64_t{fields.flags} << 48,

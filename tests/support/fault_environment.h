@@ -72,6 +72,9 @@ class FaultEnvironment : public engine::Environment {
     return inner_->fallback_reason();
   }
   [[nodiscard]] engine::IoCounters counters() const noexcept override { return inner_->counters(); }
+  [[nodiscard]] const std::atomic<std::uint32_t>* process_mark() const noexcept override {
+    return inner_->process_mark();
+  }
   [[nodiscard]] std::uint64_t wall_clock_ms() const noexcept override { return inner_->wall_clock_ms(); }
   [[nodiscard]] std::uint64_t steady_ns() const noexcept override { return inner_->steady_ns(); }
   void fill_random(std::span<std::byte> bytes) override { inner_->fill_random(bytes); }

@@ -55,6 +55,19 @@ TEST(ElementText, EveryFiniteHalfAndBfloatReadsBackToTheSameBits) {
   }
 }
 
+TEST(ElementText, NegativeZeroKeepsItsSign) {
+  for (const auto dtype : {Dtype::kF32, Dtype::kF16, Dtype::kBf16}) {
+    const auto spec = spec_of(dtype, 2);
+    std::vector<std::byte> vector(spec.vector_bytes());
+    vector.back() = std::byte{0x80};
+    std::string text;
+    append_vector_text(text, dtype, vector);
+    const auto bytes = bytes_of(text, spec);
+    ASSERT_TRUE(bytes.has_value()) << text << ": " << bytes.error().to_string();
+    EXPECT_EQ(*bytes, vector) << text;
+  }
+}
+
 TEST(ElementText, FloatsRoundToTheNearestHalfAndTiesToEven) {
   std::mt19937_64 random(testing::random_seed());
   for (int round = 0; round < 20'000; ++round) {

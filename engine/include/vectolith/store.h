@@ -292,6 +292,11 @@ struct FamilyInfo {
 };
 
 /// A store directory, owned by this process. Threads: any, for all members.
+///
+/// Fork: in a child, every call through handles that it inherited returns kClosed (or nothing), and
+/// destroying them leaves alone what is the parent's, who goes on undisturbed. What was pinned stays
+/// readable. A child that outlives a killed parent keeps the store locked until it ends or calls exec.
+/// docs/architecture.md, "Fork".
 class Store {
  public:
   /// Opens (or creates, with `create_if_missing`) the store in directory `path`.

@@ -8,6 +8,7 @@
 
 #include <vectolith/format/file_name.h>
 
+#include "io/sanitizer.h"
 #include "store/control_start.h"
 #include "verify/fsck_directory.h"
 
@@ -122,7 +123,15 @@ Result<std::shared_ptr<void>> start_control_service(Store& store, Environment& e
     return fsck_directory(directory, options);
   };
   VECTOLITH_TRY_ASSIGN(auto server, ControlServer::start(environment, directory, store, check));
-  return std::shared_ptr<void>(std::shared_ptr<ControlServer>(std::move(server)));
+  // A forked child must not end the parent's connections.
+  const auto dispose = [mark = environment.process_mark()](ControlServer* ended) {
+    if (mark == nullptr || mark->load() != 0) {
+      delete ended;
+    } else {
+      sanitizer::leave_behind(ended);
+    }
+  };
+  return std::shared_ptr<void>(std::shared_ptr<ControlServer>(server.release(), dispose));
 }
 
 }  // namespace vectolith::engine

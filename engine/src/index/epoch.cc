@@ -13,6 +13,14 @@ namespace detail {
 /// domain's may come in any order.
 class EpochRegistry {
  public:
+  explicit EpochRegistry(std::shared_ptr<const std::atomic<std::uint32_t>> process_mark)
+      : process_mark_(std::move(process_mark)) {}
+
+  /// Whether this process was forked from the one that has the domain: then the mutex may be held for ever.
+  [[nodiscard]] bool inherited() const noexcept {
+    return process_mark_ != nullptr && process_mark_->load(std::memory_order_relaxed) == 0;
+  }
+
   EpochSlot* take(bool fenced) {
     const std::scoped_lock lock(mutex_);
     auto free = std::ranges::find_if(slots_, [](const auto& slot) { return !slot->taken; });
@@ -25,6 +33,7 @@ class EpochRegistry {
   }
 
   void give_back(EpochSlot& slot) {
+    if (inherited()) return;
     const std::scoped_lock lock(mutex_);
     slot.taken = false;
   }
@@ -55,6 +64,7 @@ class EpochRegistry {
   std::atomic<std::uint32_t> departures{0};
 
  private:
+  std::shared_ptr<const std::atomic<std::uint32_t>> process_mark_;
   mutable std::mutex mutex_;
   std::vector<std::unique_ptr<EpochSlot>> slots_;
   std::atomic<bool> closed_{false};
@@ -120,11 +130,12 @@ std::uint64_t next_domain_id() noexcept {
 }
 }  // namespace
 
-EpochDomain::EpochDomain(std::function<bool()> barrier_all_threads)
+EpochDomain::EpochDomain(std::function<bool()> barrier_all_threads,
+                         std::shared_ptr<const std::atomic<std::uint32_t>> process_mark)
     : id_(next_domain_id()),
       fenced_(!detail::kBarrierVisible || !barrier_all_threads || !barrier_all_threads()),
       barrier_(std::move(barrier_all_threads)),
-      registry_(std::make_shared<detail::EpochRegistry>()) {}
+      registry_(std::make_shared<detail::EpochRegistry>(std::move(process_mark))) {}
 
 EpochDomain::~EpochDomain() {
   // A deleter may retire more.
@@ -135,6 +146,10 @@ EpochDomain::~EpochDomain() {
 }
 
 detail::EpochSlot* EpochDomain::find_slot() {
+  if (registry_->inherited()) {
+    static constinit thread_local detail::EpochSlot nobodys;
+    return &nobodys;
+  }
   if (ThreadEpochSlots::ended) {
     detail::EpochSlot* const slot = registry_->take(fenced_);
     ThreadEpochSlots::leave_to_scope(*slot, registry_);

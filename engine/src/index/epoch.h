@@ -96,7 +96,10 @@ class EpochDomain {
 
   /// `barrier_all_threads` makes every running thread of the process pass a full memory barrier. If it
   /// is empty or returns false here, readers fence themselves (about 5 ns a scope instead of 1).
-  explicit EpochDomain(std::function<bool()> barrier_all_threads);
+  /// `process_mark`, if given, reads 0 in a forked child, where a lock may be held by a thread that does not
+  /// exist: there no thread is registered any more, and scopes protect nothing. Outlives domain and threads.
+  explicit EpochDomain(std::function<bool()> barrier_all_threads,
+                       std::shared_ptr<const std::atomic<std::uint32_t>> process_mark = nullptr);
   EpochDomain(const EpochDomain&) = delete;
   EpochDomain& operator=(const EpochDomain&) = delete;
   /// Runs every deleter that is left. No scope may be open.

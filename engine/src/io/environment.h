@@ -5,6 +5,7 @@
 /// single-threaded executor can stand behind these interfaces.
 #pragma once
 
+#include <atomic>
 #include <chrono>
 #include <cstddef>
 #include <cstdint>
@@ -213,6 +214,9 @@ class Environment {
   /// Why `io = auto` fell back, for a person; empty if it did not.
   [[nodiscard]] virtual std::string_view fallback_reason() const noexcept = 0;
   [[nodiscard]] virtual IoCounters counters() const noexcept = 0;
+  /// A word that is 1 in the process that made the environment and 0 in every process forked from it, where
+  /// files, queues and workers are not to be touched. Null where there are no processes (simulation).
+  [[nodiscard]] virtual const std::atomic<std::uint32_t>* process_mark() const noexcept { return nullptr; }
 
   [[nodiscard]] virtual std::uint64_t wall_clock_ms() const noexcept = 0;  ///< Since 1970.
   [[nodiscard]] virtual std::uint64_t steady_ns() const noexcept = 0;

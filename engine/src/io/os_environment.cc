@@ -3,8 +3,9 @@
 #include "io/os_environment.h"
 
 #include <algorithm>
+#include <array>
 #include <cerrno>
-#include <exception>
+#include <cstring>
 #include <thread>
 #include <utility>
 
@@ -48,8 +49,11 @@ bool fill_from_kernel(std::span<std::byte> bytes) {
 
 }  // namespace
 
-OsEnvironment::OsEnvironment(BackendChoice choice, std::string fallback_reason)
-    : choice_(choice),
+OsEnvironment::OsEnvironment(BackendChoice choice, std::string fallback_reason,
+                             std::unique_ptr<ForkMark> mark, const format::KeyHasher& reserve)
+    : mark_(std::move(mark)),
+      reserve_(reserve),
+      choice_(choice),
       uring_(choice != BackendChoice::kSync && fallback_reason.empty()),
       membarrier_registered_(membarrier(MEMBARRIER_CMD_REGISTER_PRIVATE_EXPEDITED)) {
   if (!fallback_reason.empty()) note_fallback(std::move(fallback_reason));
@@ -98,10 +102,23 @@ std::uint64_t OsEnvironment::steady_ns() const noexcept {
 }
 
 void OsEnvironment::fill_random(std::span<std::byte> bytes) {
-  if (fill_from_kernel(bytes)) return;
-  // make_environment drew from the same sources, so they were taken away since. Going on with predictable
-  // bytes would let rows of a file's former life pass as valid: that is worse than to stop.
-  std::terminate();
+  // make_environment drew from the same sources, so if they fail they were taken away since.
+  if (!fill_from_kernel(bytes)) fill_from_reserve(bytes);
+}
+
+void OsEnvironment::fill_from_reserve(std::span<std::byte> bytes) noexcept {
+  // A UUID that came before would let rows of a file's former life pass as valid: no two inputs are alike,
+  // and without the 192 bytes drawn in time nobody can tell the outputs beforehand.
+  while (!bytes.empty()) {
+    const std::array<std::uint64_t, 4> input = {reserve_draws_.fetch_add(1), steady_ns(), wall_clock_ms(),
+                                                static_cast<std::uint64_t>(::getpid())};
+    Key key;
+    std::memcpy(key.digest.bytes.data(), input.data(), sizeof(input));
+    const std::uint64_t drawn = reserve_(key);
+    const std::size_t taken = std::min(sizeof(drawn), bytes.size());
+    std::memcpy(bytes.data(), &drawn, taken);
+    bytes = bytes.subspan(taken);
+  }
 }
 
 std::uint32_t OsEnvironment::cores() const noexcept {
@@ -134,8 +151,8 @@ Result<std::unique_ptr<Connection>> OsEnvironment::connect(Directory& directory,
 }
 
 Result<std::unique_ptr<Environment>> make_environment(BackendChoice choice) {
-  std::byte drawn{};
-  if (!fill_from_kernel({&drawn, 1})) {
+  std::array<std::byte, format::KeyHasher::kSecretBytes> reserve;
+  if (!fill_from_kernel(reserve)) {
     return std::unexpected(Error(ErrorCode::kIo, "neither getrandom nor /dev/urandom gives random bytes"));
   }
   std::string reason;
@@ -146,7 +163,9 @@ Result<std::unique_ptr<Environment>> make_environment(BackendChoice choice) {
     }
     if (!reason.empty()) reason += " Until then plain system calls are used, with the same guarantees.";
   }
-  return std::make_unique<OsEnvironment>(choice, std::move(reason));
+  VECTOLITH_TRY_ASSIGN(auto mark, ForkMark::make());
+  return std::make_unique<OsEnvironment>(choice, std::move(reason), std::move(mark),
+                                         format::KeyHasher(reserve));
 }
 
 }  // namespace vectolith::engine

@@ -6,7 +6,10 @@
 #include <mutex>
 #include <string>
 
+#include <vectolith/format/checksum.h>
+
 #include "io/environment.h"
+#include "io/fork_mark.h"
 #include "io/io_counter_cells.h"
 
 namespace vectolith::engine {
@@ -14,13 +17,18 @@ namespace vectolith::engine {
 class OsEnvironment final : public Environment {
  public:
   /// `fallback_reason` is empty unless `choice` is kAuto and io_uring is refused.
-  OsEnvironment(BackendChoice choice, std::string fallback_reason);
+  /// `reserve` are fresh random bytes: what is drawn follows from them if the kernel gives none any more.
+  OsEnvironment(BackendChoice choice, std::string fallback_reason, std::unique_ptr<ForkMark> mark,
+                const format::KeyHasher& reserve);
 
   Result<std::unique_ptr<Directory>> open_directory(const std::string& path, bool create) override;
   Result<std::unique_ptr<IoQueue>> make_queue(std::uint32_t depth) override;
   [[nodiscard]] std::string_view backend() const noexcept override;
   [[nodiscard]] std::string_view fallback_reason() const noexcept override;
   [[nodiscard]] IoCounters counters() const noexcept override;
+  [[nodiscard]] const std::atomic<std::uint32_t>* process_mark() const noexcept override {
+    return &mark_->word();
+  }
   [[nodiscard]] std::uint64_t wall_clock_ms() const noexcept override;
   [[nodiscard]] std::uint64_t steady_ns() const noexcept override;
   void fill_random(std::span<std::byte> bytes) override;
@@ -37,6 +45,12 @@ class OsEnvironment final : public Environment {
   /// Remembers the first reason; later ones are consequences of the same place.
   void note_fallback(std::string reason);
 
+  /// Bytes that follow from `reserve_` and from what no two calls share.
+  void fill_from_reserve(std::span<std::byte> bytes) noexcept;
+
+  std::unique_ptr<ForkMark> mark_;
+  format::KeyHasher reserve_;
+  std::atomic<std::uint64_t> reserve_draws_ = 0;
   BackendChoice choice_;
   bool uring_;
   bool membarrier_registered_;

@@ -78,8 +78,23 @@ std::string parent_of(std::string path) {
   return slash == 0 ? "/" : path.substr(0, slash);
 }
 
+/// Gives a directory that we made the bits that a strict umask took; others' are left as they are.
+Result<void> undo_umask(const std::string& path) {
+  // O_PATH needs no permission on the directory itself, and what it opened can't be exchanged any more.
+  const UniqueFd made(
+      retry_open([&] { return ::open(path.c_str(), O_PATH | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC); }));
+  struct stat status{};
+  if (!made.valid() || ::fstat(made.get(), &status) != 0) return {};  // Then opening it says why.
+  if ((status.st_mode & kDirectoryMode) == kDirectoryMode || status.st_uid != ::geteuid()) return {};
+  const std::string through_fd = "/proc/self/fd/" + std::to_string(made.get());
+  if (::chmod(through_fd.c_str(), kDirectoryMode) != 0) return fail_errno(errno, "chmod", path);
+  return {};
+}
+
 Result<void> create_directory(const std::string& path, IoCounterCells& cells) {
-  if (::mkdir(path.c_str(), kDirectoryMode) != 0 && errno != EEXIST) {
+  if (::mkdir(path.c_str(), kDirectoryMode) == 0) {
+    VECTOLITH_TRY(undo_umask(path));
+  } else if (errno != EEXIST) {
     const int error = errno;
     if (error == ENOENT) return fail_errno_as(ErrorCode::kNotFound, error, "no parent directory", path);
     if (error == ENOTDIR) {
@@ -154,6 +169,10 @@ Result<std::unique_ptr<File>> PosixDirectory::open(std::string_view name, OpenMo
   struct stat status{};
   if (::fstat(file.get(), &status) != 0) return fail_errno(errno, "fstat", path);
   if (!S_ISREG(status.st_mode)) return not_a_regular_file(0, path);
+  // A strict umask would leave a store that its own owner cannot open again. Only what is new is empty.
+  const bool new_and_narrow =
+      (flags & O_CREAT) != 0 && status.st_size == 0 && (status.st_mode & kFileMode) != kFileMode;
+  if (new_and_narrow && ::fchmod(file.get(), kFileMode) != 0) return fail_errno(errno, "fchmod", path);
   if (const int error = clear_nonblock(file.get()); error != 0) return fail_errno(error, "fcntl", path);
   return std::make_unique<PosixFile>(std::move(file), std::move(path), cells_);
 }

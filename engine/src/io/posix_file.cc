@@ -9,6 +9,7 @@
 #include <linux/falloc.h>
 #include <sys/file.h>
 #include <sys/stat.h>
+#include <unistd.h>
 
 #include "io/posix_mapping.h"
 #include "io/system_error.h"
@@ -30,6 +31,11 @@ int flock_through_signals(int fd, int operation) {
 PosixFile::PosixFile(UniqueFd fd, std::string path, IoCounterCells& cells)
     : fd_(std::move(fd)), cells_(cells) {
   path_ = std::move(path);
+}
+
+PosixFile::~PosixFile() {
+  // The lock belongs to the open file description, which a forked child and a mapping keep alive.
+  if (lock_owner_ != 0 && lock_owner_ == ::getpid()) flock_through_signals(fd(), LOCK_UN);
 }
 
 Result<struct stat> PosixFile::status() const {
@@ -83,12 +89,14 @@ Result<bool> PosixFile::try_lock(LockMode mode) {
   const int error = flock_through_signals(fd(), kind | LOCK_NB);
   if (error == EWOULDBLOCK) return false;
   if (error != 0) return fail_errno(error, "flock", path_);
+  lock_owner_ = ::getpid();
   return true;
 }
 
 Result<void> PosixFile::unlock() {
   const int error = flock_through_signals(fd(), LOCK_UN);
   if (error != 0) return fail_errno(error, "flock (unlock)", path_);
+  lock_owner_ = 0;
   return {};
 }
 

@@ -4,6 +4,8 @@
 
 #include <string>
 
+#include <sys/types.h>
+
 #include "io/environment.h"
 #include "io/io_counter_cells.h"
 #include "io/unique_fd.h"
@@ -16,6 +18,10 @@ namespace vectolith::engine {
 class PosixFile final : public File {
  public:
   PosixFile(UniqueFd fd, std::string path, IoCounterCells& cells);
+  /// Gives its lock back, also where a forked child still has the descriptor; a child itself leaves it alone.
+  ~PosixFile() override;
+  PosixFile(const PosixFile&) = delete;
+  PosixFile& operator=(const PosixFile&) = delete;
 
   [[nodiscard]] int fd() const noexcept { return fd_.get(); }
 
@@ -38,6 +44,7 @@ class PosixFile final : public File {
 
   UniqueFd fd_;
   IoCounterCells& cells_;
+  pid_t lock_owner_ = 0;  ///< The process that took the lock; 0 if there is none.
 };
 
 }  // namespace vectolith::engine

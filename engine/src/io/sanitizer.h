@@ -1,5 +1,6 @@
 /// @file
-/// Tells the sanitizers what the kernel does behind their backs on an io_uring; nothing in other builds.
+/// Tells the sanitizers what the kernel does behind their backs on an io_uring, and what is no leak; nothing
+/// in other builds.
 ///
 /// TSan does not know that a submission happens before its completion. ASan does not see the kernel
 /// touch a freed or too small buffer, so buffers are checked when they are handed over and taken back.
@@ -24,6 +25,7 @@
 
 #if defined(VECTOLITH_ASAN)
 #include <sanitizer/asan_interface.h>
+#include <sanitizer/lsan_interface.h>
 #endif
 #if defined(VECTOLITH_TSAN)
 #include <sanitizer/tsan_interface.h>
@@ -50,6 +52,13 @@ inline void check_region([[maybe_unused]] void* data, [[maybe_unused]] std::size
   if (void* bad = __asan_region_is_poisoned(data, bytes); bad != nullptr) {
     static_cast<void>(*static_cast<volatile char*>(bad));  // The load is instrumented and reports the place.
   }
+#endif
+}
+
+/// An object that is left alone on purpose, with all that it owns, is no leak.
+inline void leave_behind([[maybe_unused]] const void* object) noexcept {
+#if defined(VECTOLITH_ASAN)
+  __lsan_ignore_object(object);
 #endif
 }
 

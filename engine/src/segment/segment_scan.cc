@@ -155,6 +155,8 @@ ScanBuilder judge_records(const MappedSegment& segment, std::uint32_t units, std
     auto state = record != nullptr ? format::RowState::kValid : format::RowState::kInvalid;
     if (record == nullptr && is_zero(segment.head(unit))) state = format::RowState::kZero;
     if (record != nullptr && !whole) state = format::RowState::kInvalid;
+    // What was invalid once stays so, though a write that was in flight may have landed since.
+    if (is_in_ranges(segment.invalid, unit)) return;
     const auto payload = whole ? PayloadState::kHolds : PayloadState::kFails;
     const auto verdict = decide(state, unit < watermark, payload, BatchState::kNone);
     if (verdict == RowVerdict::kKeep) {

@@ -44,6 +44,7 @@ Result<std::uint16_t> check_vector(engine::StoreContext& context, const engine::
 
 /// What is wrong with a row but its vector: ids never interned, a created_at that does not fit 32 bits.
 Result<void> check_row(const engine::StoreContext& context, const Key& key, const WriteOptions& options) {
+  VECTOLITH_TRY(context.check_open());
   VECTOLITH_TRY(context.check_interned(key, options.build));
   constexpr std::uint64_t kLatest = std::numeric_limits<std::uint32_t>::max();
   if (options.created_at_s.value_or(0) <= kLatest) return {};
@@ -70,7 +71,9 @@ const std::string& Family::name() const noexcept { return state_->name; }
 FamilyId Family::id() const noexcept { return state_->id; }
 const ModelSpec& Family::spec() const noexcept { return state_->spec; }
 std::uint64_t Family::size() const noexcept { return state_->index->size(); }
-void Family::set_validator(Validator validator) { state_->set_validator(std::move(validator)); }
+void Family::set_validator(Validator validator) {
+  if (!store_->context().is_inherited()) state_->set_validator(std::move(validator));
+}
 
 Result<PutResult> Family::put(const Key& key, std::span<const std::byte> vector,
                               const WriteOptions& options) {

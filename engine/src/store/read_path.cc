@@ -14,8 +14,8 @@ constexpr std::uint32_t kLinesAhead = 8;  // Of each vector; the hardware prefet
 }  // namespace
 
 Result<void> ReadPath::check() const {
-  if (context_.closed.load(std::memory_order_acquire)) [[unlikely]]
-    return fail(ErrorCode::kClosed, "the store is closed");
+  if (context_.is_unusable()) [[unlikely]]
+    return context_.check_open();
   if (family_.dropped.load(std::memory_order_acquire)) [[unlikely]] {
     return fail(ErrorCode::kWrongFamily, "family '" + family_.name + "' was dropped");
   }

@@ -18,7 +18,6 @@ namespace vectolith::engine {
 namespace {
 
 constexpr std::uint32_t kJournalRows = 65'472;  // 4 MiB with the header.
-/// Starts the name of an orphan that could not be removed, because a write into it was in flight.
 
 Error newer_than_manifest(const std::string& file, std::uint64_t named, ManifestVersion found) {
   return Error(ErrorCode::kCorruption,

@@ -40,15 +40,23 @@ format::KeyHasher make_hasher(Environment& environment) {
   return format::KeyHasher(secret);
 }
 
+/// The environment's mark, kept alive with it; where it has none, one that is never cleared.
+std::shared_ptr<const std::atomic<std::uint32_t>> mark_of(const std::shared_ptr<Environment>& environment) {
+  const auto* mark = environment->process_mark();
+  if (mark == nullptr) return std::make_shared<const std::atomic<std::uint32_t>>(1);
+  return {environment, mark};
+}
+
 }  // namespace
 
 StoreContext::StoreContext(Options opened_with, std::string store_path, std::shared_ptr<Environment> os)
     : options(std::move(opened_with)),
       path(std::move(store_path)),
       environment(std::move(os)),
+      process_mark(mark_of(environment)),
       heap(options.heap != nullptr ? *options.heap : *std::pmr::get_default_resource()),
       page_source(std::make_shared<EnvironmentPages>(environment)),
-      epoch_domain(new EpochDomain([env = environment] { return env->barrier_all_threads(); }),
+      epoch_domain(new EpochDomain([env = environment] { return env->barrier_all_threads(); }, process_mark),
                    // What is retired gives its memory back to the page source, which so outlives the domain.
                    [pages = page_source](EpochDomain* domain) { delete domain; }),
       epochs(*epoch_domain),
@@ -93,8 +101,9 @@ Result<std::shared_ptr<FamilyState>> StoreContext::make_family(const FamilyEntry
 }
 
 std::vector<std::shared_ptr<FamilyState>> StoreContext::family_list() const {
-  const std::shared_lock lock(families_mutex);
   std::vector<std::shared_ptr<FamilyState>> list;
+  if (is_inherited()) return list;
+  const std::shared_lock lock(families_mutex);
   list.reserve(families.size());
   for (const auto& [id, family] : families) list.push_back(family);
   return list;
@@ -118,6 +127,8 @@ void StoreContext::fail_store(const Error& cause) {
 Result<void> StoreContext::check_open() const {
   if (closed.load(std::memory_order_acquire)) [[unlikely]]
     return fail(ErrorCode::kClosed, "the store is closed");
+  if (is_inherited()) [[unlikely]]
+    return fail(ErrorCode::kClosed, "the store belongs to the process that this one was forked from");
   return {};
 }
 

@@ -102,6 +102,8 @@ struct StoreContext {
   Options options;
   std::string path;
   std::shared_ptr<Environment> environment;
+  /// Reads 0 where this store was inherited by fork: its locks may be held by threads that do not exist here.
+  const std::shared_ptr<const std::atomic<std::uint32_t>> process_mark;
   std::pmr::memory_resource& heap;  ///< Options::heap, or the default resource.
   std::unique_ptr<Directory> directory;
   std::unique_ptr<File> lock_file;
@@ -126,6 +128,7 @@ struct StoreContext {
   [[nodiscard]] std::uint32_t index_shards() const noexcept;
   /// Builds the in-memory state of a family, without rows. Errors: kNoSpace, kCorruption (its spec).
   Result<std::shared_ptr<FamilyState>> make_family(const FamilyEntry& entry, std::uint64_t rows_expected);
+  /// None in a forked child.
   [[nodiscard]] std::vector<std::shared_ptr<FamilyState>> family_list() const;
 
   /// Tells the caller's listener, if there is one.
@@ -136,8 +139,15 @@ struct StoreContext {
   Result<void> check_writable() const;
   /// Errors: kReadOnly with the first cause, also when the store is being closed.
   Result<void> check_not_failed() const;
-  /// Errors: kClosed.
+  /// Errors: kClosed, also in a forked child.
   Result<void> check_open() const;
+  [[nodiscard]] bool is_inherited() const noexcept {
+    return process_mark->load(std::memory_order_relaxed) == 0;
+  }
+  /// Whether `check_open` fails.
+  [[nodiscard]] bool is_unusable() const noexcept {
+    return closed.load(std::memory_order_acquire) || is_inherited();
+  }
   /// Counts what `entry` defines as defined.
   void note_interned(const format::InternedEntry& entry) noexcept;
   /// Errors: kInvalidArgument naming an id of the row that this store never defined.

@@ -8,6 +8,7 @@
 #include <vectolith/format/file_name.h>
 #include <vectolith/format/superblock.h>
 
+#include "io/sanitizer.h"
 #include "planted_bug.h"
 #include "segment/sealing.h"
 
@@ -53,7 +54,17 @@ Result<std::shared_ptr<StoreImpl>> StoreImpl::open(const std::string& path, cons
                                                    bool must_create) {
   VECTOLITH_TRY(check_options(options));
   VECTOLITH_TRY_ASSIGN(auto environment, environment_for(options));
-  std::shared_ptr<StoreImpl> store(new StoreImpl(path, options, std::move(environment)));
+  // In a forked child nothing of it is taken down: its threads do not run there, and what it would lock,
+  // unlink, unlock or shut down belongs to the parent. Its memory goes with the child.
+  const auto dispose = [](StoreImpl* impl) {
+    if (!impl->context_.is_inherited()) {
+      delete impl;
+    } else {
+      sanitizer::leave_behind(impl);
+    }
+  };
+  std::shared_ptr<StoreImpl> store(new StoreImpl(path, options, std::move(environment)), dispose);
+  VECTOLITH_TRY(store->context_.check_open());
   if (auto started = store->start(must_create); !started) {
     store->context_.closed.store(true);
     return std::unexpected(std::move(started).error());
@@ -213,6 +224,7 @@ Result<void> StoreImpl::read_superblock() {
 }
 
 Result<void> StoreImpl::close(const std::function<void()>& before) {
+  if (context_.is_inherited()) return context_.check_open();
   const std::lock_guard closing(close_mutex_);
   if (context_.closed.load()) return {};
   if (before) before();

@@ -167,7 +167,7 @@ Result<std::shared_ptr<SnapshotState>> StoreImpl::snapshot() {
 }
 
 std::vector<format::InternedEntry> StoreImpl::interned() const {
-  if (context_.closed.load()) return {};
+  if (context_.is_unusable()) return {};
   return context_.manifest.read([](const ManifestState& state) { return state.interned(); });
 }
 
@@ -213,6 +213,7 @@ Result<void> StoreImpl::submit(const std::shared_ptr<PendingWrite>& write) {
 }
 
 Result<void> StoreImpl::wait(PendingWrite& write) {
+  if (context_.is_inherited()) return context_.check_open();
   committer_.wait(write);
   if (write.error) return std::unexpected(*write.error);
   for (auto& result : write.results) result.ticket.commit = write.commit;
@@ -273,7 +274,7 @@ void StoreImpl::add_disk_stats(StoreStats& stats) {
 
 StoreStats StoreImpl::stats() {
   StoreStats stats;
-  if (context_.closed.load()) return stats;
+  if (context_.is_unusable()) return stats;
   const auto& counters = context_.counters;
   const auto io = context_.environment->counters();
   stats.io_backend = context_.environment->backend();

@@ -129,6 +129,24 @@ TEST(OsEnvironment, RandomBytesComeFromTheDeviceWhereGetrandomIsMissing) {
   });
 }
 
+TEST(OsEnvironment, RandomBytesDoNotRepeatWhereTheKernelTakesEverySourceAwayLater) {
+  run_in_child([] {
+    const auto environment = must(make_environment(BackendChoice::kSync));
+    const auto other = must(make_environment(BackendChoice::kSync));
+    forbid_system_calls({SYS_getrandom, SYS_openat}, EPERM);
+    std::set<std::vector<std::byte>> seen;
+    for (int i = 0; i < 1'000; ++i) {
+      for (auto* drawing : {environment.get(), other.get()}) {
+        std::vector<std::byte> bytes(20);
+        drawing->fill_random(bytes);
+        EXPECT_TRUE(seen.insert({bytes.begin(), bytes.begin() + 16}).second);
+        EXPECT_NE(std::vector(bytes.begin() + 16, bytes.end()), std::vector<std::byte>(4))
+            << "1 in 4 G by chance";
+      }
+    }
+  });
+}
+
 TEST(OsEnvironment, TheSteadyClockNeverRunsBackAndTheWallClockIsOfThisCentury) {
   const auto environment = must(make_environment(BackendChoice::kSync));
   std::uint64_t before = environment->steady_ns();

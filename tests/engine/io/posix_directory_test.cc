@@ -4,6 +4,7 @@
 #include <cerrno>
 #include <filesystem>
 
+#include <fcntl.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
 #include <unistd.h>
@@ -124,6 +125,37 @@ TEST_F(PosixDirectoryTest, ADirectoryIsOpenedOrCreatedAndOtherThingsAreErrors) {
               ErrorCode::kInvalidArgument);
   }
   EXPECT_EQ(environment_->open_directory("", true).error().code(), ErrorCode::kInvalidArgument);
+}
+
+TEST_F(PosixDirectoryTest, FilesAreTheOwnersAloneWhateverTheUmask) {
+  // In a child: a umask belongs to the whole process.
+  for (const mode_t mask : {mode_t{0}, mode_t{022}, mode_t{0277}, mode_t{0777}}) {
+    run_in_child([&] {
+      ::umask(mask);
+      const std::string folder = scratch_.file("made-" + std::to_string(mask));
+      const auto directory = must(environment_->open_directory(folder, true));
+      EXPECT_EQ(mode_of(folder), 0700U) << "umask " << mask;
+      must(directory->open("new", OpenMode::kCreateNew));
+      must(directory->open("either", OpenMode::kOpenOrCreate));
+      EXPECT_EQ(mode_of(folder + "/new"), 0600U) << "umask " << mask;
+      EXPECT_EQ(mode_of(folder + "/either"), 0600U) << "umask " << mask;
+      must(directory->open("either", OpenMode::kOpenOrCreate));
+    });
+  }
+}
+
+TEST_F(PosixDirectoryTest, DescriptorsDoNotPassOnToOtherPrograms) {
+  const auto file = must(directory_->open("f", OpenMode::kCreateNew));
+  std::size_t ours = 0;
+  for (const auto& entry : std::filesystem::directory_iterator("/proc/self/fd")) {
+    std::error_code gone;
+    const auto target = std::filesystem::read_symlink(entry.path(), gone).string();
+    if (gone || !target.starts_with(scratch_.path())) continue;
+    ++ours;
+    const int flags = ::fcntl(std::stoi(entry.path().filename()), F_GETFD);
+    EXPECT_EQ(flags & FD_CLOEXEC, FD_CLOEXEC) << target;
+  }
+  EXPECT_EQ(ours, 2U) << "the directory and the file";
 }
 
 TEST_F(PosixDirectoryTest, SyncIsCountedAndFreeBytesAreThere) {

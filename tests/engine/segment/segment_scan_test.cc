@@ -81,5 +81,39 @@ TEST_F(SettledScan, OfRecordsKeepsTheCountAndTheInvalidUnitsAtTheEnd) {
   }
 }
 
+// The story: a process is killed, the next one opens the store and freezes the segment it finds; before the
+// rows are synced and sealed the power fails, and takes some that were never acknowledged durable.
+TEST_F(SettledScan, DropsRowsOfAFrozenSegmentThatAPowerCutTookBeforeTheyWereSynced) {
+  const auto name = write_segment(false);
+  auto bytes = read_file(directory_.file(name));
+  const auto segment = map({});
+  bytes[segment->vector_offset(7)] ^= std::byte{1};
+  std::fill_n(bytes.begin() + static_cast<std::ptrdiff_t>(segment->meta_offset(8)), 64, std::byte{0});
+  write_file(directory_.file(name), bytes);
+
+  const auto frozen = engine::scan_settled(*map({{2, 2}}), kRows, 5);
+  ASSERT_TRUE(frozen.has_value()) << frozen.error().to_string();
+  EXPECT_EQ(frozen->invalid, (std::vector<RowRange>{{2, 2}, {7, 8}}));
+  EXPECT_EQ(frozen->kept, kRows - 3);
+  EXPECT_EQ(frozen->row_count, kRows);
+  EXPECT_TRUE(frozen->damaged.empty()) << "nothing of it was acknowledged durable";
+
+  const auto durable = engine::scan_settled(*map({}), kRows, kRows);
+  ASSERT_TRUE(durable.has_value());
+  EXPECT_EQ(durable->damaged, std::vector<std::uint32_t>{8}) << "a vector is looked at when it is first read";
+}
+
+TEST_F(SettledScan, OfRecordsDoesNotBringBackWhatWasInvalidOnce) {
+  write_segment(true);
+  const std::uint32_t units = engine::scan_unsealed(*map({}), 0)->row_count;
+  const std::uint32_t units_each = units / kRows;
+  const std::vector<RowRange> invalid = {{units_each, 2 * units_each - 1}};
+  const auto scan = engine::scan_settled(*map(invalid), units, units);
+  ASSERT_TRUE(scan.has_value()) << scan.error().to_string();
+  EXPECT_EQ(scan->invalid, invalid);
+  EXPECT_EQ(scan->kept, kRows - 1);
+  EXPECT_TRUE(scan->damaged.empty());
+}
+
 }  // namespace
 }  // namespace vectolith::testing
