@@ -68,7 +68,7 @@ INSTANTIATE_TEST_SUITE_P(
                       NamedBug{PlantedBug::kRemoveFilesFirst, "RemoveFilesFirst"},
                       NamedBug{PlantedBug::kCloseWithoutSync, "CloseWithoutSync"},
                       NamedBug{PlantedBug::kExistingRowNotSynced, "ExistingRowNotSynced"}),
-    [](const auto& info) { return info.param.name; });
+    [](const auto& tested) { return tested.param.name; });
 
 // Story: two keys of the same 18 bits of hash. Their chance is too small for a campaign of small stores, so
 // this is one state with many keys.
