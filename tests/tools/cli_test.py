@@ -18,7 +18,7 @@ import unittest
 TOOL = None
 DIM = 4
 VERBS = ["create", "family create", "family list", "family drop", "import", "export", "get", "put", "erase",
-         "scan", "stats", "sync", "inspect", "fsck", "stress", "bench"]
+         "scan", "stats", "sync", "inspect", "fsck", "scrub", "stress", "bench"]
 OK, USAGE, NOT_FOUND, CORRUPTION, IO_ERROR, LOCKED, UNSUPPORTED = range(7)
 
 
@@ -362,7 +362,8 @@ class BadInput(ToolTest):
         self.assertFalse(report["clean"])
         self.assertGreaterEqual(report["damage"], 1)
         finding = next(f for f in report["findings"] if f["severity"] == "damage")
-        self.assertEqual(set(finding), {"severity", "file", "offset", "what", "expected", "found"})
+        self.assertEqual(set(finding), {"severity", "kind", "file", "offset", "what", "expected", "found"})
+        self.assertIn(finding["kind"], ("acknowledged-damage", "contradiction"))
         self.assertIn(segment.name, finding["file"])
         self.fails(CORRUPTION, "get", self.store, "docs", digest_of(100), says=[segment.name])
 

@@ -10,6 +10,7 @@
 
 #include "store/control_start.h"
 #include "verify/fsck_directory.h"
+#include "verify/scrub.h"
 
 namespace vectolith::engine {
 namespace {
@@ -32,7 +33,8 @@ Error busy(std::string reason) { return Error(ErrorCode::kBusy, std::move(reason
 
 ControlServer::ControlServer(Environment& environment, Store& store, ControlFsck fsck,
                              const ControlServerOptions& options)
-    : context_{environment, store, std::move(fsck), options.patience}, sessions_max_(options.sessions_max) {}
+    : context_{environment, store, std::move(fsck), options.scrub, options.patience},
+      sessions_max_(options.sessions_max) {}
 
 Result<std::unique_ptr<ControlServer>> ControlServer::start(Environment& environment, Directory& directory,
                                                             Store& store, ControlFsck fsck,
@@ -121,7 +123,18 @@ Result<std::shared_ptr<void>> start_control_service(Store& store, Environment& e
     options.online = true;
     return fsck_directory(directory, options);
   };
-  VECTOLITH_TRY_ASSIGN(auto server, ControlServer::start(environment, directory, store, check));
+  ControlServerOptions options;
+  options.scrub = [&store, &environment, &directory](ScrubPosition from, std::uint64_t bytes_max) {
+    (void)store.sync();
+    return scrub_directory(environment, directory,
+                           {.from = from,
+                            .bytes_per_s = 0,
+                            .bytes_max = bytes_max,
+                            .on_progress = {},
+                            .environment = {},
+                            .online = true});
+  };
+  VECTOLITH_TRY_ASSIGN(auto server, ControlServer::start(environment, directory, store, check, options));
   return std::shared_ptr<void>(std::shared_ptr<ControlServer>(std::move(server)));
 }
 
