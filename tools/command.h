@@ -68,6 +68,7 @@ void add_stats(CLI::App& app, Session& session);
 void add_sync(CLI::App& app, Session& session);
 void add_inspect(CLI::App& app, Session& session);
 void add_fsck(CLI::App& app, Session& session);
+void add_scrub(CLI::App& app, Session& session);
 void add_salvage(CLI::App& app, Session& session);
 void add_verify(CLI::App& app, Session& session);
 void add_stress(CLI::App& app, Session& session);

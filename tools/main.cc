@@ -33,6 +33,7 @@ void add_verbs(CLI::App& app, Session& session) {
   add_sync(app, session);
   add_inspect(app, session);
   add_fsck(app, session);
+  add_scrub(app, session);
   add_salvage(app, session);
   add_verify(app, session);
   add_stress(app, session);

@@ -19,6 +19,24 @@ std::string_view severity_name(Finding::Severity severity) noexcept {
   return "unknown";
 }
 
+std::string_view kind_name(Finding::Kind kind) noexcept {
+  using enum Finding::Kind;
+  switch (kind) {
+    case kOther: return "other";
+    case kAcknowledgedDamage: return "acknowledged-damage";
+    case kUnacknowledgedTail: return "unacknowledged-tail";
+    case kStaleEpoch: return "stale-epoch";
+    case kContradiction: return "contradiction";
+    case kMissing: return "missing";
+    case kUnreadable: return "unreadable";
+    case kStrayBytes: return "stray-bytes";
+    case kForeignFile: return "foreign-file";
+    case kSetAside: return "set-aside";
+    case kOrphan: return "orphan";
+  }
+  return "unknown";
+}
+
 std::string_view action_name(RepairAction::Kind kind) noexcept {
   using enum RepairAction::Kind;
   switch (kind) {
@@ -40,7 +58,8 @@ std::string_view action_name(RepairAction::Kind kind) noexcept {
 
 void print_finding(const Finding& finding) {
   std::string text(severity_name(finding.severity));
-  text.append(": ").append(finding.what).append("; file ").append(finding.file);
+  text.append(": ").append(finding.what).append("; kind ").append(kind_name(finding.kind));
+  text.append(", file ").append(finding.file);
   text.append(", offset ").append(std::to_string(finding.offset));
   if (!finding.expected.empty()) text.append(", expected ").append(finding.expected);
   if (!finding.found.empty()) text.append(", found ").append(finding.found);
@@ -51,6 +70,7 @@ Json report_json(const FsckReport& report) {
   Json findings = Json::array();
   for (const auto& finding : report.findings) {
     findings.push_back({{"severity", severity_name(finding.severity)},
+                        {"kind", kind_name(finding.kind)},
                         {"file", finding.file},
                         {"offset", finding.offset},
                         {"what", finding.what},

@@ -18,7 +18,7 @@ import unittest
 TOOL = None
 DIM = 4
 VERBS = ["create", "family create", "family list", "family drop", "import", "export", "get", "put", "erase",
-         "scan", "stats", "sync", "inspect", "fsck", "stress", "bench"]
+         "scan", "stats", "sync", "inspect", "fsck", "scrub", "stress", "bench"]
 OK, USAGE, NOT_FOUND, CORRUPTION, IO_ERROR, LOCKED, UNSUPPORTED = range(7)
 
 
@@ -362,9 +362,31 @@ class BadInput(ToolTest):
         self.assertFalse(report["clean"])
         self.assertGreaterEqual(report["damage"], 1)
         finding = next(f for f in report["findings"] if f["severity"] == "damage")
-        self.assertEqual(set(finding), {"severity", "file", "offset", "what", "expected", "found"})
+        self.assertEqual(set(finding), {"severity", "kind", "file", "offset", "what", "expected", "found"})
+        self.assertIn(finding["kind"], ("acknowledged-damage", "contradiction"))
         self.assertIn(segment.name, finding["file"])
         self.fails(CORRUPTION, "get", self.store, "docs", digest_of(100), says=[segment.name])
+
+    def test_a_scrub_in_pieces_finds_the_damage_and_says_where_to_go_on(self):
+        self.make_store(rows=200, dim=64)
+        segment = next(self.store.glob("*.vls"))
+        content = bytearray(segment.read_bytes())
+        at = content.find(struct.pack("<64f", *rows_of(200, 64)[99]))
+        content[at] ^= 1
+        segment.write_bytes(content)
+        position, codes, damage = "0:0", set(), 0
+        for _ in range(100):
+            done = subprocess.run([TOOL, "scrub", self.store, "--json", "--bytes-max", "10000", "--from", position],
+                                  capture_output=True, check=False)
+            codes.add(done.returncode)
+            report = json.loads(done.stdout)
+            damage += report["damage"]
+            position = report["next"]
+            if report["complete"]:
+                break
+        self.assertTrue(report["complete"])
+        self.assertEqual((codes, damage), ({OK, CORRUPTION}, 1))
+        self.fails(USAGE, "scrub", self.store, "--from", "here", says=["SEGMENT:ROW"])
 
     def run_on_small_disk(self, script, kib):
         """Runs a shell script in an empty file system of `kib` KiB of its own; returns the lines it prints."""
@@ -573,6 +595,8 @@ class OtherProcess(ToolTest):
         self.assertTrue(self.json("erase", self.store, "docs", digest_of(99))["existed"])
         self.assertEqual(self.json("sync", self.store), {"durable": True})
         self.assertTrue(self.json("fsck", self.store, "--online")["clean"])
+        scrubbed = self.json("scrub", self.store, "--bytes-per-s", 1_000_000_000)
+        self.assertTrue(scrubbed["clean"] and scrubbed["complete"])
 
     def test_verbs_that_need_the_store_alone_exit_5(self):
         self.hold()

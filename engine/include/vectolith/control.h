@@ -48,6 +48,9 @@ class ControlClient {
   Result<void> scan(std::string_view family, const std::function<bool(const RemoteRow&)>& visit);
   /// fsck of the live store by its owner.
   Result<FsckReport> fsck();
+  /// Scrub of the live store by its owner, a piece of at most a second or 64 MiB at a time; the pauses are
+  /// this side's. Of `options` counts what is read, how fast, and from where.
+  Result<ScrubReport> scrub(const ScrubOptions& options = {});
 
  private:
   struct State;

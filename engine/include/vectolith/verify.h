@@ -24,7 +24,22 @@ struct Finding {
     kWarning,  ///< Odd but harmless to acknowledged data.
     kDamage,   ///< Acknowledged data or structure is damaged.
   };
+  /// What stands there. Persistent values: the control socket carries them.
+  enum class Kind : std::uint8_t {
+    kOther = 0,               ///< None of those below.
+    kAcknowledgedDamage = 1,  ///< Bytes that were promised fail their sum.
+    kUnacknowledgedTail = 2,  ///< The end of a write that was never acknowledged.
+    kStaleEpoch = 3,     ///< Whole bytes of another epoch: an earlier life, an older manifest, a second copy.
+    kContradiction = 4,  ///< Sums hold, and what two places say does not agree.
+    kMissing = 5,        ///< A file, or the end of one, is not there.
+    kUnreadable = 6,     ///< The disk refuses the bytes.
+    kStrayBytes = 7,     ///< Bytes where nothing was ever written.
+    kForeignFile = 8,    ///< A file that is not the store's.
+    kSetAside = 9,       ///< A file that recovery or a repair set aside.
+    kOrphan = 10,        ///< A file of the store that its manifest does not name.
+  };
   Severity severity{};
+  Kind kind{};
   std::string file;
   std::uint64_t offset = 0;
   std::string what;
@@ -56,6 +71,37 @@ struct FsckOptions {
 /// unless `online` is set.
 /// Errors: kLocked, kNotFound, kNotAStore, kUnsupported, kIo. Damage is in the report, not an error.
 Result<FsckReport> fsck(const std::string& path, const FsckOptions& options = {});
+
+/// Where a scrub goes on: what lies before it was checked.
+struct ScrubPosition {
+  SegmentId segment{};
+  std::uint32_t row = 0;
+  friend bool operator==(const ScrubPosition&, const ScrubPosition&) = default;
+};
+
+/// What a scrub did.
+struct ScrubReport {
+  FsckReport found;
+  ScrubPosition next;        ///< Where the next one goes on; the beginning if `is_complete`.
+  bool is_complete = false;  ///< The last segment was checked to its end.
+};
+
+struct ScrubOptions {
+  ScrubPosition from{};           ///< As `ScrubReport::next` told; the default is the beginning.
+  std::uint64_t bytes_per_s = 0;  ///< Reads no faster than this. 0: as fast as the disk.
+  /// Stops once this much of the segments was read, at the next row of a settled vector segment, or after
+  /// the whole of any other segment. 0: does not stop.
+  std::uint64_t bytes_max = 0;
+  std::function<void(std::uint64_t, std::uint64_t)> on_progress{};  ///< As for `fsck`.
+  std::shared_ptr<engine::Environment> environment{};               ///< Null for the real one.
+  bool online = false;                                              ///< As for `fsck`.
+};
+
+/// Checks what `fsck` checks, slowly and in pieces. Each piece reads the structure (superblock, manifest,
+/// journals) anew, for rows are judged by it, and reports its damage again; segments are read from
+/// `options.from` on. A segment that is made meanwhile has a higher id: a later piece comes to it. Errors: as
+/// `fsck`.
+Result<ScrubReport> scrub(const std::string& path, const ScrubOptions& options = {});
 
 /// One change that a repair makes, or a loss that it records.
 struct RepairAction {

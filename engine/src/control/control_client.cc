@@ -1,5 +1,6 @@
 /// @file
 /// Client of the control socket: one request at a time to the process that has the store open.
+#include <algorithm>
 #include <optional>
 #include <string>
 #include <utility>
@@ -12,6 +13,8 @@
 #include "control/protocol.h"
 #include "control/report_codec.h"
 #include "io/environment.h"
+#include "verify/read_pacer.h"
+#include "verify/scrub.h"
 
 namespace vectolith {
 
@@ -21,6 +24,9 @@ using engine::ControlRow;
 using engine::ControlVerb;
 
 namespace {
+
+constexpr std::uint64_t kScrubPieceBytesMin = std::uint64_t{1} << 20,
+                        kScrubPieceBytesMax = std::uint64_t{64} << 20;
 
 struct Answer {
   ControlVerb verb{};
@@ -281,6 +287,27 @@ Result<FsckReport> ControlClient::fsck() {
   VECTOLITH_TRY_ASSIGN(const auto answer,
                        state_->exchange(ControlFrame(ControlVerb::kFsck), ControlVerb::kFsckAnswer));
   return as_answer(engine::decode_fsck_answer(answer));
+}
+
+Result<ScrubReport> ControlClient::scrub(const ScrubOptions& options) {
+  engine::ReadPacer pacer(*state_->environment, options.bytes_per_s);
+  const std::uint64_t at_once =
+      options.bytes_per_s == 0 ? kScrubPieceBytesMax
+                               : std::clamp(options.bytes_per_s, kScrubPieceBytesMin, kScrubPieceBytesMax);
+  ScrubReport whole;
+  whole.next = options.from;
+  do {
+    const std::uint64_t left = options.bytes_max == 0 ? at_once : options.bytes_max - whole.found.bytes;
+    const engine::ScrubRequest request{whole.next, std::min(at_once, left)};
+    VECTOLITH_TRY_ASSIGN(const auto answer, state_->exchange(request_frame(ControlVerb::kScrub, request),
+                                                             ControlVerb::kScrubAnswer));
+    VECTOLITH_TRY_ASSIGN(auto piece, as_answer(engine::decode_scrub_answer(answer)));
+    whole.next = piece.next;
+    whole.is_complete = piece.is_complete;
+    pacer.spend(piece.found.bytes);
+    engine::append(whole.found, std::move(piece.found));
+  } while (!whole.is_complete && (options.bytes_max == 0 || whole.found.bytes < options.bytes_max));
+  return whole;
 }
 
 }  // namespace vectolith

@@ -11,6 +11,7 @@
 #include "io/sanitizer.h"
 #include "store/control_start.h"
 #include "verify/fsck_directory.h"
+#include "verify/scrub.h"
 
 namespace vectolith::engine {
 namespace {
@@ -33,7 +34,8 @@ Error busy(std::string reason) { return Error(ErrorCode::kBusy, std::move(reason
 
 ControlServer::ControlServer(Environment& environment, Store& store, ControlFsck fsck,
                              const ControlServerOptions& options)
-    : context_{environment, store, std::move(fsck), options.patience}, sessions_max_(options.sessions_max) {}
+    : context_{environment, store, std::move(fsck), options.scrub, options.patience},
+      sessions_max_(options.sessions_max) {}
 
 Result<std::unique_ptr<ControlServer>> ControlServer::start(Environment& environment, Directory& directory,
                                                             Store& store, ControlFsck fsck,
@@ -122,7 +124,18 @@ Result<std::shared_ptr<void>> start_control_service(Store& store, Environment& e
     options.online = true;
     return fsck_directory(directory, options);
   };
-  VECTOLITH_TRY_ASSIGN(auto server, ControlServer::start(environment, directory, store, check));
+  ControlServerOptions options;
+  options.scrub = [&store, &environment, &directory](ScrubPosition from, std::uint64_t bytes_max) {
+    (void)store.sync();
+    return scrub_directory(environment, directory,
+                           {.from = from,
+                            .bytes_per_s = 0,
+                            .bytes_max = bytes_max,
+                            .on_progress = {},
+                            .environment = {},
+                            .online = true});
+  };
+  VECTOLITH_TRY_ASSIGN(auto server, ControlServer::start(environment, directory, store, check, options));
   // A forked child must not end the parent's connections.
   const auto dispose = [mark = environment.process_mark()](ControlServer* ended) {
     if (mark == nullptr || mark->load() != 0) {

@@ -20,6 +20,7 @@ namespace vectolith::engine {
 struct ControlServerOptions {
   std::size_t sessions_max = 16;  ///< Further peers are answered kBusy.
   ControlPatience patience;
+  ControlScrub scrub{};  ///< None: a request for it is kUnsupported.
 };
 
 /// The control socket of one store: accepts peers of this machine and serves each on a worker of its own.

@@ -177,6 +177,7 @@ Result<ControlFrame> ControlSession::run(ControlVerb verb, std::span<const std::
     case ControlVerb::kPut: return put(payload);
     case ControlVerb::kErase: return erase(payload);
     case ControlVerb::kScan: return scan(payload);
+    case ControlVerb::kScrub: return scrub(payload);
     default: break;
   }
   VECTOLITH_TRY(as_request(decode_empty(payload)));
@@ -260,6 +261,18 @@ Result<ControlFrame> ControlSession::fsck() const {
   context_.fsck_running.store(false);
   if (!report.has_value()) return std::unexpected(report.error());
   return answer(ControlVerb::kFsckAnswer, *report);
+}
+
+Result<ControlFrame> ControlSession::scrub(std::span<const std::byte> payload) const {
+  VECTOLITH_TRY_ASSIGN(const auto request, as_request(decode_scrub_request(payload)));
+  if (!context_.scrub)
+    return fail(ErrorCode::kUnsupported, "the owner of the store offers no scrub of the open store");
+  if (context_.fsck_running.exchange(true))
+    return fail(ErrorCode::kBusy, "an fsck or scrub of the store is already running");
+  const auto report = context_.scrub(request.from, request.bytes_max);
+  context_.fsck_running.store(false);
+  if (!report.has_value()) return std::unexpected(report.error());
+  return answer(ControlVerb::kScrubAnswer, *report);
 }
 
 }  // namespace vectolith::engine

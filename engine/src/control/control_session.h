@@ -29,12 +29,15 @@ struct ControlPatience {
 
 /// fsck of the open store. Called by one thread at a time.
 using ControlFsck = std::function<Result<FsckReport>()>;
+/// One piece of a scrub of the open store. Called by one thread at a time, and not beside the fsck.
+using ControlScrub = std::function<Result<ScrubReport>(ScrubPosition from, std::uint64_t bytes_max)>;
 
 /// What all sessions of a server share.
 struct ControlContext {
   Environment& environment;
   Store& store;
   ControlFsck fsck;
+  ControlScrub scrub;
   ControlPatience patience;
   std::atomic<bool> fsck_running{false};
 };
@@ -75,6 +78,7 @@ class ControlSession {
   Result<ControlFrame> sync() const;
   Result<ControlFrame> scan(std::span<const std::byte> payload);
   Result<ControlFrame> fsck() const;
+  Result<ControlFrame> scrub(std::span<const std::byte> payload) const;
 
   ControlContext& context_;
   std::unique_ptr<Connection> connection_;

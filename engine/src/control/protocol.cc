@@ -29,6 +29,7 @@ constexpr std::optional<std::uint32_t> payload_bytes_max(ControlVerb verb) noexc
     case ControlVerb::kScan:
     case ControlVerb::kFsck:
     case ControlVerb::kScanMore:
+    case ControlVerb::kScrub:
     case ControlVerb::kScanCancel: return kControlRequestBytesMax;
     case ControlVerb::kHelloAnswer:
     case ControlVerb::kStatsAnswer:
@@ -40,6 +41,7 @@ constexpr std::optional<std::uint32_t> payload_bytes_max(ControlVerb verb) noexc
     case ControlVerb::kScanBatch:
     case ControlVerb::kFsckAnswer:
     case ControlVerb::kScanEnd:
+    case ControlVerb::kScrubAnswer:
     case ControlVerb::kError: return kControlPayloadBytesMax;
   }
   return std::nullopt;

@@ -23,7 +23,7 @@
 namespace vectolith::engine {
 
 inline constexpr std::uint32_t kControlMagic = 0x5443'4C56;  ///< "VLCT" as bytes.
-inline constexpr std::uint16_t kControlVersion = 1;
+inline constexpr std::uint16_t kControlVersion = 2;
 inline constexpr std::size_t kControlHeaderBytes = 24;
 /// Longest payload of an answer.
 inline constexpr std::uint32_t kControlPayloadBytesMax = 64U << 20;
@@ -45,6 +45,7 @@ enum class ControlVerb : std::uint16_t {
   kFsck = 9,
   kScanMore = 10,
   kScanCancel = 11,
+  kScrub = 12,
   kHelloAnswer = 0x8001,
   kStatsAnswer = 0x8002,
   kFamiliesAnswer = 0x8003,
@@ -55,6 +56,7 @@ enum class ControlVerb : std::uint16_t {
   kScanBatch = 0x8008,
   kFsckAnswer = 0x8009,
   kScanEnd = 0x800A,
+  kScrubAnswer = 0x800C,
   kError = 0xFFFF,
 };
 

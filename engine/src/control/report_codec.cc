@@ -72,7 +72,7 @@ static_assert(sizeof(FsckReport) ==
 // The fewest bytes that one entry of a list takes; they bound what a stated count can make us reserve.
 constexpr std::size_t kFamilyStatsBytesMin = 4 + 4 + 2 + 8 * kFamilyCounters.size();
 constexpr std::size_t kFamilyInfoBytesMin = 4 + 4 + 8 + 2 + 4;
-constexpr std::size_t kFindingBytesMin = 1 + 8 + 4 * 2;
+constexpr std::size_t kFindingBytesMin = 1 + 1 + 8 + 4 * 2;
 
 template <class T, std::size_t N>
 void write_counters(format::Writer& writer, const T& from, const std::array<std::uint64_t T::*, N>& fields) {
@@ -140,6 +140,12 @@ Result<Finding> read_finding(format::Reader& reader) {
     return bad_control_value("severity", offset, "0 to 2", severity);
   }
   finding.severity = static_cast<Finding::Severity>(severity);
+  const auto kind_offset = reader.offset();
+  VECTOLITH_TRY_ASSIGN(const auto kind, reader.read<std::uint8_t>());
+  if (kind > std::to_underlying(Finding::Kind::kOrphan)) {
+    return bad_control_value("kind of finding", kind_offset, "0 to 10", kind);
+  }
+  finding.kind = static_cast<Finding::Kind>(kind);
   VECTOLITH_TRY_ASSIGN(finding.offset, reader.read<std::uint64_t>());
   VECTOLITH_TRY_ASSIGN(finding.file, reader.read_string());
   VECTOLITH_TRY_ASSIGN(finding.what, reader.read_string());
@@ -159,6 +165,25 @@ Result<std::vector<Entry>> read_list(format::Reader& reader, std::size_t entry_b
     entries.push_back(std::move(entry));
   }
   return entries;
+}
+
+Result<FsckReport> read_fsck_report(format::Reader& reader) {
+  FsckReport report;
+  VECTOLITH_TRY(read_counters(reader, report, kFsckCounters));
+  VECTOLITH_TRY_ASSIGN(report.findings, read_list(reader, kFindingBytesMin, read_finding));
+  return report;
+}
+
+void write_position(format::Writer& writer, const ScrubPosition& position) {
+  writer.write(position.segment.value);
+  writer.write(position.row);
+}
+
+Result<ScrubPosition> read_position(format::Reader& reader) {
+  ScrubPosition position;
+  VECTOLITH_TRY_ASSIGN(position.segment.value, reader.read<std::uint64_t>());
+  VECTOLITH_TRY_ASSIGN(position.row, reader.read<std::uint32_t>());
+  return position;
 }
 
 }  // namespace
@@ -198,11 +223,23 @@ void encode_control(format::Writer& writer, const FsckReport& report) {
   writer.write(static_cast<std::uint32_t>(report.findings.size()));
   for (const auto& finding : report.findings) {
     writer.write(std::to_underlying(finding.severity));
+    writer.write(std::to_underlying(finding.kind));
     writer.write(finding.offset);
     for (const std::string* text : {&finding.file, &finding.what, &finding.expected, &finding.found}) {
       writer.write_string(clip_control_text(*text));
     }
   }
+}
+
+void encode_control(format::Writer& writer, const ScrubRequest& request) {
+  write_position(writer, request.from);
+  writer.write(request.bytes_max);
+}
+
+void encode_control(format::Writer& writer, const ScrubReport& report) {
+  write_position(writer, report.next);
+  writer.write(static_cast<std::uint8_t>(report.is_complete));
+  encode_control(writer, report.found);
 }
 
 Result<StoreStats> decode_stats_answer(std::span<const std::byte> payload) {
@@ -235,9 +272,26 @@ Result<std::vector<FamilyInfo>> decode_families_answer(std::span<const std::byte
 
 Result<FsckReport> decode_fsck_answer(std::span<const std::byte> payload) {
   format::Reader reader(payload);
-  FsckReport report;
-  VECTOLITH_TRY(read_counters(reader, report, kFsckCounters));
-  VECTOLITH_TRY_ASSIGN(report.findings, read_list(reader, kFindingBytesMin, read_finding));
+  VECTOLITH_TRY_ASSIGN(auto report, read_fsck_report(reader));
+  VECTOLITH_TRY(reader.expect_end());
+  return report;
+}
+
+Result<ScrubRequest> decode_scrub_request(std::span<const std::byte> payload) {
+  format::Reader reader(payload);
+  ScrubRequest request;
+  VECTOLITH_TRY_ASSIGN(request.from, read_position(reader));
+  VECTOLITH_TRY_ASSIGN(request.bytes_max, reader.read<std::uint64_t>());
+  VECTOLITH_TRY(reader.expect_end());
+  return request;
+}
+
+Result<ScrubReport> decode_scrub_answer(std::span<const std::byte> payload) {
+  format::Reader reader(payload);
+  ScrubReport report;
+  VECTOLITH_TRY_ASSIGN(report.next, read_position(reader));
+  VECTOLITH_TRY_ASSIGN(report.is_complete, read_control_bool(reader));
+  VECTOLITH_TRY_ASSIGN(report.found, read_fsck_report(reader));
   VECTOLITH_TRY(reader.expect_end());
   return report;
 }

@@ -2,8 +2,6 @@
 /// Finding one known entry again, and changing its frequency beside the writer.
 #include "index/buckets.h"
 
-#include <thread>
-
 #include "planted_bug.h"
 
 namespace vectolith::engine {
@@ -27,7 +25,6 @@ void Buckets::touch(std::uint64_t rest, Location location) const noexcept {
   if (!seen || frequency_of(seen->word) == kFrequencyMax) return;
   IndexWord expected = seen->word;
   if (is_planted(PlantedBug::kCounterStored)) {
-    std::this_thread::yield();
     return buckets_[seen->bucket].at(seen->slot).store(expected + kFrequencyOne, std::memory_order_relaxed);
   }
   buckets_[seen->bucket]

@@ -198,8 +198,14 @@ Result<void> ManifestLog::write_file(int index, const ManifestState& state, std:
 Result<void> ManifestLog::write_durably(File& file, std::uint64_t offset, std::span<const std::byte> bytes) {
   auto written = file.write_at(offset, bytes);
   if (written) written = file.data_sync();
-  if (!written) broken_ = written.error();
-  return written;
+  if (written) return {};
+  // kNoSpace says that nothing was changed. Here the bytes may be on the medium all the same, whatever the
+  // reason: who made a file that they name must not take it away again.
+  broken_ = Error(ErrorCode::kIo, written.error().message())
+                .with_errno(written.error().system_errno())
+                .with_file(file.path())
+                .with_offset(offset);
+  return std::unexpected(*broken_);
 }
 
 Result<void> ManifestLog::open_files(Directory& directory, OpenMode mode) {

@@ -44,19 +44,21 @@ void check_segments(FsckContext& context) {
   std::map<Uuid, SegmentId> lives;
   for (const auto& [id, entry] : context.state->segments()) {
     if (const auto [other, is_new] = lives.emplace(entry.uuid, id); !is_new) {
-      context.findings.damage({context.directory.path() + "/" + format::segment_name(id), 0},
+      context.findings.damage(Finding::Kind::kStaleEpoch,
+                              {context.directory.path() + "/" + format::segment_name(id), 0},
                               "two segments of the manifest share one life", "a life of its own",
                               "that of " + format::segment_name(other->second));
     }
-    check_segment(context, entry);
+    if (context.window.begin(id, context.findings.bytes_read())) check_segment(context, entry);
   }
 }
 
 void check_segments_alone(FsckContext& context, const std::vector<std::string>& names) {
   for (const std::string& name : names) {
     const auto parsed = format::parse_name(name);
-    if (parsed && parsed->kind == NameKind::kSegment)
-      check_segment_alone(context, name, SegmentId(parsed->number));
+    if (!parsed || parsed->kind != NameKind::kSegment) continue;
+    const SegmentId id(parsed->number);
+    if (context.window.begin(id, context.findings.bytes_read())) check_segment_alone(context, name, id);
   }
 }
 
@@ -102,13 +104,20 @@ Result<FsckReport> fsck_directory(Directory& directory, const FsckOptions& optio
 }
 
 Result<FsckReport> fsck_locked_directory(Directory& directory, const FsckOptions& options) {
+  ScrubWindow everything;
+  return fsck_window(directory, options, everything, nullptr);
+}
+
+Result<FsckReport> fsck_window(Directory& directory, const FsckOptions& options, ScrubWindow& window,
+                               ReadPacer* pacer) {
   VECTOLITH_TRY(expect_store(directory));
   VECTOLITH_TRY_ASSIGN(auto names, directory.list());
   std::ranges::sort(names);
-  FsckFindings findings(options);
+  FsckFindings findings(options, pacer);
   FsckContext context{.directory = directory,
                       .findings = findings,
                       .online = options.online,
+                      .window = window,
                       .store_uuid = std::nullopt,
                       .state = std::nullopt,
                       .version = {},
@@ -124,6 +133,7 @@ Result<FsckReport> fsck_locked_directory(Directory& directory, const FsckOptions
     check_segments_alone(context, names);
   }
   check_directory(context, names);
+  window = context.window;
   return std::move(findings).take();
 }
 

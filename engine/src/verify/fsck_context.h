@@ -15,6 +15,7 @@
 
 #include "manifest/manifest_state.h"
 #include "verify/fsck_findings.h"
+#include "verify/scrub_window.h"
 
 namespace vectolith::engine {
 
@@ -24,6 +25,7 @@ struct FsckContext {
   FsckFindings& findings;
   /// A writer goes on meanwhile: what is newer than `state` is no contradiction to it.
   bool online = false;
+  ScrubWindow window{};                           ///< What is looked at of the segments.
   std::optional<Uuid> store_uuid;                 ///< Unknown if neither superblock nor manifest tells.
   std::optional<ManifestState> state;             ///< Unknown if no manifest can be trusted.
   ManifestVersion version;                        ///< Of `state`.
@@ -38,7 +40,9 @@ struct FsckContext {
   }
   /// Adds what is normal above a durable watermark; online it is only a write that goes on.
   void add_unfinished(Place place, std::string what, std::string expected, std::string found) const {
-    if (!online) findings.info(place, std::move(what), std::move(expected), std::move(found));
+    if (!online)
+      findings.info(Finding::Kind::kUnacknowledgedTail, place, std::move(what), std::move(expected),
+                    std::move(found));
   }
   /// Whether the sequence may have been handed out, as far as `state` tells.
   [[nodiscard]] bool is_reserved(Sequence sequence) const {
@@ -48,7 +52,8 @@ struct FsckContext {
   /// Damage if `named` is newer than the manifest that was found: then that one is not the newest.
   void check_version(Place place, ManifestVersion named) const {
     if (online || !state || named <= version) return;
-    findings.damage(place, "names a newer manifest than the one found: manifest frames are lost",
+    findings.damage(Finding::Kind::kStaleEpoch, place,
+                    "names a newer manifest than the one found: manifest frames are lost",
                     "at most frame " + std::to_string(version.value), "frame " + std::to_string(named.value));
   }
 };

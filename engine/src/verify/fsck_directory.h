@@ -10,10 +10,17 @@
 
 namespace vectolith::engine {
 
+class ReadPacer;
+class ScrubWindow;
+
 /// As `fsck`, beneath `directory`; `options.environment` is not used.
 Result<FsckReport> fsck_directory(Directory& directory, const FsckOptions& options);
 /// As above, and takes no lock: the caller holds one.
 Result<FsckReport> fsck_locked_directory(Directory& directory, const FsckOptions& options);
+
+/// As above, of segments only what lies in `window`, and no faster than `pacer` lets it; null: at any rate.
+Result<FsckReport> fsck_window(Directory& directory, const FsckOptions& options, ScrubWindow& window,
+                               ReadPacer* pacer);
 
 /// Errors: kNotAStore unless a name in the directory is that of a superblock, segment or journal.
 Result<void> expect_store(const Directory& directory);

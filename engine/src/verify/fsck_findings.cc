@@ -9,14 +9,16 @@
 namespace vectolith::engine {
 namespace {
 
+using Kind = Finding::Kind;
+
 constexpr std::size_t kFindingsMax = 1'000;
 constexpr std::size_t kReadBytes = std::size_t{4} << 20;
 constexpr std::uint64_t kTellEveryBytes = std::uint64_t{4} << 20;
 
 }  // namespace
 
-void FsckFindings::add(Finding::Severity severity, Place place, std::string what, std::string expected,
-                       std::string found) {
+void FsckFindings::add(Finding::Severity severity, Finding::Kind kind, Place place, std::string what,
+                       std::string expected, std::string found) {
   if (severity == Finding::Severity::kDamage) ++report_.damage;
   if (severity == Finding::Severity::kWarning) ++report_.warnings;
   auto& findings = report_.findings;
@@ -30,6 +32,7 @@ void FsckFindings::add(Finding::Severity severity, Place place, std::string what
     findings.erase(std::next(lesser).base());
   }
   findings.push_back({.severity = severity,
+                      .kind = kind,
                       .file = std::string(place.file),
                       .offset = place.offset,
                       .what = std::move(what),
@@ -37,10 +40,10 @@ void FsckFindings::add(Finding::Severity severity, Place place, std::string what
                       .found = std::move(found)});
 }
 
-void FsckFindings::add(Finding::Severity severity, Place start, const Error& error) {
+void FsckFindings::add(Finding::Severity severity, Finding::Kind kind, Place start, const Error& error) {
   start.offset += error.offset().value_or(0);
   const bool has_found = !error.found().empty() || error.system_errno() == 0;
-  add(severity, start, error.message(), error.expected().empty() ? "valid bytes" : error.expected(),
+  add(severity, kind, start, error.message(), error.expected().empty() ? "valid bytes" : error.expected(),
       has_found ? (error.found().empty() ? "damage" : error.found())
                 : "errno " + std::to_string(error.system_errno()));
 }
@@ -54,26 +57,29 @@ std::unique_ptr<File> FsckFindings::open(Directory& directory, const std::string
   const std::string path = directory.path() + "/" + name;
   if (file.error().code() == ErrorCode::kNotFound) {
     if (missing == Missing::kIgnore) return nullptr;
-    damage({path, 0}, "the file is missing", "a regular file", "nothing");
+    damage(Kind::kMissing, {path, 0}, "the file is missing", "a regular file", "nothing");
   } else {
-    damage({path, 0}, "the file cannot be opened", "a readable regular file", file.error().to_string());
+    damage(Kind::kUnreadable, {path, 0}, "the file cannot be opened", "a readable regular file",
+           file.error().to_string());
   }
   return nullptr;
 }
 
 bool FsckFindings::read(const File& file, std::uint64_t offset, std::span<std::byte> bytes) {
+  const std::size_t read_bytes = pacer_ == nullptr ? kReadBytes : pacer_->bytes_at_once();
   while (!bytes.empty()) {
-    const auto piece = bytes.first(std::min(bytes.size(), kReadBytes));
+    const auto piece = bytes.first(std::min(bytes.size(), read_bytes));
     const auto read = file.read_at(offset, piece);
     const std::size_t got = read ? *read : 0;
     count_read(got);
     if (got < piece.size()) {
       std::ranges::fill(bytes.subspan(got), std::byte{0});
       if (read) {
-        damage({file.path(), offset + got}, "the file ends too early",
+        damage(Kind::kMissing, {file.path(), offset + got}, "the file ends too early",
                std::to_string(bytes.size() - got) + " more bytes", "end of file");
       } else {
-        damage({file.path(), offset}, "the file cannot be read", "readable bytes", read.error().to_string());
+        damage(Kind::kUnreadable, {file.path(), offset}, "the file cannot be read", "readable bytes",
+               read.error().to_string());
       }
       return false;
     }
@@ -86,7 +92,8 @@ bool FsckFindings::read(const File& file, std::uint64_t offset, std::span<std::b
 std::uint64_t FsckFindings::size_of(const File& file) {
   const auto size = file.size();
   if (size) return *size;
-  damage({file.path(), 0}, "the file's size cannot be read", "a size", size.error().to_string());
+  damage(Kind::kUnreadable, {file.path(), 0}, "the file's size cannot be read", "a size",
+         size.error().to_string());
   return 0;
 }
 
@@ -98,7 +105,7 @@ void FsckFindings::expect_zeros(const File& file, std::uint64_t offset, std::uin
     if (!read(file, offset, piece)) return;
     const auto found = std::ranges::find_if(piece, [](std::byte b) { return b != std::byte{0}; });
     if (found != piece.end()) {
-      warning({file.path(), offset + static_cast<std::uint64_t>(found - piece.begin())},
+      warning(Kind::kStrayBytes, {file.path(), offset + static_cast<std::uint64_t>(found - piece.begin())},
               std::string(what) + " is not zero", "0", std::to_string(std::to_integer<unsigned>(*found)));
       return;
     }
@@ -118,6 +125,7 @@ void FsckFindings::count_read(std::uint64_t bytes) {
   bytes_of_this_file_ += bytes;
   bytes_untold_ += bytes;
   if (bytes_untold_ >= kTellEveryBytes) tell();
+  if (pacer_ != nullptr) pacer_->spend(bytes);
 }
 
 void FsckFindings::tell() {

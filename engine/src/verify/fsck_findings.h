@@ -13,6 +13,7 @@
 #include <vectolith/verify.h>
 
 #include "io/environment.h"
+#include "verify/read_pacer.h"
 
 namespace vectolith::engine {
 
@@ -25,27 +26,29 @@ struct Place {
 /// The report while it grows. Threads: one.
 class FsckFindings {
  public:
-  explicit FsckFindings(const FsckOptions& options) : options_(options) {}
+  /// `pacer` may be null.
+  explicit FsckFindings(const FsckOptions& options, ReadPacer* pacer = nullptr)
+      : options_(options), pacer_(pacer) {}
 
-  void add(Finding::Severity severity, Place place, std::string what, std::string expected,
-           std::string found);
-  void damage(Place place, std::string what, std::string expected, std::string found) {
-    add(Finding::Severity::kDamage, place, std::move(what), std::move(expected), std::move(found));
+  void add(Finding::Severity severity, Finding::Kind kind, Place place, std::string what,
+           std::string expected, std::string found);
+  void damage(Finding::Kind kind, Place place, std::string what, std::string expected, std::string found) {
+    add(Finding::Severity::kDamage, kind, place, std::move(what), std::move(expected), std::move(found));
   }
-  void warning(Place place, std::string what, std::string expected, std::string found) {
-    add(Finding::Severity::kWarning, place, std::move(what), std::move(expected), std::move(found));
+  void warning(Finding::Kind kind, Place place, std::string what, std::string expected, std::string found) {
+    add(Finding::Severity::kWarning, kind, place, std::move(what), std::move(expected), std::move(found));
   }
-  void info(Place place, std::string what, std::string expected, std::string found) {
-    add(Finding::Severity::kInfo, place, std::move(what), std::move(expected), std::move(found));
+  void info(Finding::Kind kind, Place place, std::string what, std::string expected, std::string found) {
+    add(Finding::Severity::kInfo, kind, place, std::move(what), std::move(expected), std::move(found));
   }
   /// What a decoder said of bytes that start at `start`; its own offset counts from there.
-  void add(Finding::Severity severity, Place start, const Error& error);
+  void add(Finding::Severity severity, Finding::Kind kind, Place start, const Error& error);
 
   /// Opens for reading and counts the file. Null, and damage, when it is missing or no regular file.
   enum class Missing : std::uint8_t { kReport, kIgnore };
   std::unique_ptr<File> open(Directory& directory, const std::string& name,
                              Missing missing = Missing::kReport);
-  /// Reads exactly bytes.size() bytes in pieces of 4 MiB. False, and damage, when they are not there;
+  /// Reads exactly bytes.size() bytes in pieces of at most 4 MiB. False, and damage, when they are not there;
   /// the rest then holds zeros.
   bool read(const File& file, std::uint64_t offset, std::span<std::byte> bytes);
   /// The file's size; 0, and damage, when it cannot be told.
@@ -58,6 +61,7 @@ class FsckFindings {
 
   /// Bytes that were read past `read`.
   void count_read(std::uint64_t bytes);
+  [[nodiscard]] std::uint64_t bytes_read() const noexcept { return report_.bytes; }
   void count_row() noexcept { ++report_.rows; }
   void count_segment() noexcept { ++report_.segments; }
   /// Files to come hold this many bytes.
@@ -70,6 +74,7 @@ class FsckFindings {
   void tell();
 
   const FsckOptions& options_;
+  ReadPacer* pacer_;
   FsckReport report_;
   std::uint64_t bytes_expected_ = 0;
   std::uint64_t bytes_of_files_done_ = 0;

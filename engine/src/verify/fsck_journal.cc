@@ -14,6 +14,7 @@ namespace vectolith::engine {
 namespace {
 
 using Severity = Finding::Severity;
+using Kind = Finding::Kind;
 using format::JournalRow;
 using format::JournalRowState;
 using format::kJournalHeaderBytes;
@@ -34,13 +35,14 @@ class JournalCheck {
     std::array<std::byte, kJournalHeaderBytes> bytes{};
     if (!findings_.read(file_, 0, bytes)) return;
     const auto header = format::decode_journal_header(bytes);
-    if (!header) return findings_.add(Severity::kDamage, at(0), header.error());
+    if (!header) return findings_.add(Severity::kDamage, Kind::kAcknowledgedDamage, at(0), header.error());
     if (!check_header(*header)) return;
     const std::uint64_t size = findings_.size_of(file_);
     const std::uint64_t room =
         size < kJournalHeaderBytes ? 0 : (size - kJournalHeaderBytes) / sizeof(JournalRow);
     if (room < header->row_capacity || size != entry_.file_bytes) {
-      findings_.damage(at(size), "the journal has another size than the manifest or its header says",
+      findings_.damage(size < entry_.file_bytes ? Kind::kMissing : Kind::kContradiction, at(size),
+                       "the journal has another size than the manifest or its header says",
                        std::to_string(entry_.file_bytes) + " bytes", std::to_string(size) + " bytes");
     }
     rows_in_file_ = static_cast<std::uint32_t>(std::min<std::uint64_t>(room, header->row_capacity));
@@ -60,7 +62,8 @@ class JournalCheck {
       return true;
     }
     findings_.damage(
-        at(0), "the journal's header disagrees with the manifest",
+        header.journal_uuid == entry_.uuid ? Kind::kContradiction : Kind::kStaleEpoch, at(0),
+        "the journal's header disagrees with the manifest",
         "journal " + std::to_string(entry_.id.value) + " " + to_text(entry_.uuid),
         "journal " + std::to_string(header.journal_id.value) + " " + to_text(header.journal_uuid));
     return false;
@@ -74,8 +77,9 @@ class JournalCheck {
       for (std::uint32_t i = 0; i < piece.size(); ++i) check_row(first + i, piece[i]);
     }
     if (rows_expected_ && *rows_expected_ > rows_found_) {
-      findings_.damage(at(offset_of(rows_found_)), "rows of a cleanly closed journal are gone",
-                       std::to_string(*rows_expected_) + " rows", std::to_string(rows_found_) + " rows");
+      findings_.damage(Kind::kAcknowledgedDamage, at(offset_of(rows_found_)),
+                       "rows of a cleanly closed journal are gone", std::to_string(*rows_expected_) + " rows",
+                       std::to_string(rows_found_) + " rows");
     }
   }
 
@@ -98,7 +102,8 @@ class JournalCheck {
     }
     rows_found_ = index + 1;
     if (rows_expected_ && index >= *rows_expected_) {
-      findings_.warning(at(offset_of(index)), "a journal row behind those that a clean close counted",
+      findings_.warning(Kind::kContradiction, at(offset_of(index)),
+                        "a journal row behind those that a clean close counted",
                         std::to_string(*rows_expected_) + " rows", "row " + std::to_string(index));
     }
     check_contents(index, row);
@@ -106,7 +111,8 @@ class JournalCheck {
 
   void report(std::uint32_t row, const char* what, std::string expected, std::string found) {
     const Place place = at(offset_of(row));
-    if (is_settled_) return findings_.damage(place, what, std::move(expected), std::move(found));
+    if (is_settled_)
+      return findings_.damage(Kind::kAcknowledgedDamage, place, what, std::move(expected), std::move(found));
     context_.add_unfinished(place, what, std::move(expected), std::move(found));
   }
 
@@ -123,12 +129,12 @@ class JournalCheck {
       return;
     }
     if (!context_.is_reserved(row.sequence())) {
-      findings_.damage(place, "a sequence that was never reserved",
+      findings_.damage(Kind::kContradiction, place, "a sequence that was never reserved",
                        "below " + std::to_string(context_.state->sequences_until().value),
                        std::to_string(row.sequence().value));
     }
     if (!context_.online && row.family >= context_.state->next_ids().family) {
-      findings_.damage(place, "an erase in a family that never was",
+      findings_.damage(Kind::kContradiction, place, "an erase in a family that never was",
                        "an id below " + std::to_string(context_.state->next_ids().family.value),
                        std::to_string(row.family.value));
     }

@@ -80,7 +80,8 @@ class RecordRowsCheck {
       const std::uint64_t sum =
           format::checksum64(rest.first(std::min<std::size_t>(rest.size(), format::kMatrixBlockBytes)));
       if (sum == sums[block]) continue;
-      findings_.damage(segment_.at(header_.matrix_offset + block * format::kMatrixBlockBytes),
+      findings_.damage(Finding::Kind::kAcknowledgedDamage,
+                       segment_.at(header_.matrix_offset + block * format::kMatrixBlockBytes),
                        "the sum of a data block does not hold", std::to_string(sums[block]),
                        std::to_string(sum));
     }
@@ -131,8 +132,9 @@ class RecordRowsCheck {
     if (!is_damage && segment_.context.online) return true;
     Place where = place(step.unit);
     if (step.record) where.offset += sizeof(format::RecordHeader);
+    const auto severity = is_damage ? Finding::Severity::kDamage : Finding::Severity::kInfo;
     findings_.add(
-        is_damage ? Finding::Severity::kDamage : Finding::Severity::kInfo, where,
+        severity, SegmentUnderCheck::kind_of(severity), where,
         (is_damage ? "an acknowledged record is damaged: " : "a record is damaged or unfinished: ") +
             step.error->message(),
         step.error->expected().empty() ? "a record whose sums hold here" : step.error->expected(),

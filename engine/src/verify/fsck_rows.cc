@@ -34,7 +34,7 @@ void RowFieldsCheck::check(Place place, const Key& key, Sequence sequence, Build
   use(place, {Table::kBuild, build.value});
   FsckContext& context = segment_.context;
   if (!context.is_reserved(sequence)) {
-    context.findings.damage(place, "a sequence that was never reserved",
+    context.findings.damage(Finding::Kind::kContradiction, place, "a sequence that was never reserved",
                             "below " + std::to_string(context.state->sequences_until().value),
                             std::to_string(sequence.value));
   }
@@ -43,7 +43,7 @@ void RowFieldsCheck::check(Place place, const Key& key, Sequence sequence, Build
   if (sequence < footer->first_sequence || sequence > footer->last_sequence) {
     sequence_reported_ = true;
     context.findings.damage(
-        place, "a sequence outside of what the footer says",
+        Finding::Kind::kContradiction, place, "a sequence outside of what the footer says",
         std::to_string(footer->first_sequence.value) + ".." + std::to_string(footer->last_sequence.value),
         std::to_string(sequence.value));
   }
@@ -54,7 +54,8 @@ void RowFieldsCheck::use(Place place, Interned id) {
   FsckContext& context = segment_.context;
   if (context.online || !context.state || context.state->is_interned(id.first, id.second)) return;
   if (!context.undefined_interned.insert(id).second) return;
-  context.findings.damage(place, "a row uses an interned id that is not defined",
+  context.findings.damage(Finding::Kind::kContradiction, place,
+                          "a row uses an interned id that is not defined",
                           to_text(id.first, id.second) + " in the manifest", "not defined");
 }
 
@@ -66,9 +67,9 @@ void RowFieldsCheck::finish() {
       return entry.table == table && entry.id == id;
     });
     if (listed) continue;
-    segment_.context.findings.warning(segment_.at(segment_.header.footer_offset),
-                                      "the footer does not name an interned id that rows use",
-                                      to_text(table, id), "not named");
+    segment_.context.findings.warning(
+        Finding::Kind::kContradiction, segment_.at(segment_.header.footer_offset),
+        "the footer does not name an interned id that rows use", to_text(table, id), "not named");
   }
 }
 

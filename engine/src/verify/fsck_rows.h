@@ -29,6 +29,11 @@ struct SegmentUnderCheck {
   [[nodiscard]] Finding::Severity severity_of(std::uint32_t row, std::uint32_t watermark) const {
     return row < watermark ? Finding::Severity::kDamage : Finding::Severity::kInfo;
   }
+  /// The kind of a finding whose severity came from a watermark.
+  static constexpr Finding::Kind kind_of(Finding::Severity severity) noexcept {
+    return severity == Finding::Severity::kDamage ? Finding::Kind::kAcknowledgedDamage
+                                                  : Finding::Kind::kUnacknowledgedTail;
+  }
 };
 
 /// Steps through ascending, disjoint ranges beside a loop over ascending rows.

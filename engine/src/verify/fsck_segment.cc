@@ -15,6 +15,7 @@ namespace vectolith::engine {
 namespace {
 
 using Severity = Finding::Severity;
+using Kind = Finding::Kind;
 using format::SegmentHeader;
 
 class SegmentCheck {
@@ -28,7 +29,7 @@ class SegmentCheck {
     if (!findings_.read(file_, 0, bytes)) return false;
     auto header = format::decode_segment_header(bytes);
     if (!header) {
-      findings_.add(Severity::kDamage, at(0), header.error());
+      findings_.add(Severity::kDamage, Kind::kAcknowledgedDamage, at(0), header.error());
       return false;
     }
     header_ = *header;
@@ -44,7 +45,8 @@ class SegmentCheck {
                       (!context_.store_uuid || header_.store_uuid == *context_.store_uuid);
     if (!same) {
       findings_.damage(
-          at(0), "the segment's header disagrees with the manifest",
+          header_.segment_uuid == entry.uuid ? Kind::kContradiction : Kind::kStaleEpoch, at(0),
+          "the segment's header disagrees with the manifest",
           identity(entry.id, entry.family, entry.uuid, entry.file_bytes),
           identity(header_.segment_id, header_.family_id, header_.segment_uuid, header_.file_bytes));
       return false;
@@ -63,7 +65,8 @@ class SegmentCheck {
       found = spec ? format::difference(*family->second.spec, *spec) : spec.error().message();
     }
     if (found.empty()) return true;
-    findings_.damage(at(offsetof(SegmentHeader, spec)), "the segment's model spec is not its family's",
+    findings_.damage(Kind::kContradiction, at(offsetof(SegmentHeader, spec)),
+                     "the segment's model spec is not its family's",
                      "the spec of family '" + family->second.name + "'", found);
     return false;
   }
@@ -71,7 +74,8 @@ class SegmentCheck {
   void check_size() {
     const std::uint64_t size = findings_.size_of(file_);
     if (size == header_.file_bytes) return;
-    findings_.damage(at(std::min(size, header_.file_bytes)), "the file has another size than its header says",
+    findings_.damage(size < header_.file_bytes ? Kind::kMissing : Kind::kContradiction,
+                     at(std::min(size, header_.file_bytes)), "the file has another size than its header says",
                      std::to_string(header_.file_bytes) + " bytes", std::to_string(size) + " bytes");
   }
 
@@ -106,7 +110,7 @@ class SegmentCheck {
       return std::nullopt;
     }
     if (!footer) {
-      findings_.add(Severity::kDamage, place, footer.error());
+      findings_.add(Severity::kDamage, Kind::kAcknowledgedDamage, place, footer.error());
       return std::nullopt;
     }
     const bool same = footer->row_count == entry.row_count &&
@@ -114,7 +118,7 @@ class SegmentCheck {
                       footer->last_sequence == entry.last_sequence && footer->invalid == entry.invalid;
     if (!same) {
       findings_.damage(
-          place, "the footer disagrees with the manifest",
+          Kind::kContradiction, place, "the footer disagrees with the manifest",
           contents(entry.row_count, entry.first_sequence, entry.last_sequence, entry.invalid.size()),
           contents(footer->row_count, footer->first_sequence, footer->last_sequence, footer->invalid.size()));
     }
@@ -140,7 +144,8 @@ class SegmentCheck {
       const auto* known = context_.state->find_interned(entry.table, entry.id);
       if (known != nullptr && *known == entry) continue;
       findings_.damage(
-          at(header_.footer_offset), "the footer gives an interned id another meaning than the manifest",
+          Kind::kContradiction, at(header_.footer_offset),
+          "the footer gives an interned id another meaning than the manifest",
           known == nullptr ? "not defined" : known->name + ", version " + std::to_string(known->version),
           entry.name + ", version " + std::to_string(entry.version));
     }
@@ -156,9 +161,9 @@ void check_rows(FsckContext& context, const File& file, const SegmentEntry& entr
                 const SegmentHeader& header, const std::optional<format::SegmentFooter>& footer) {
   // A hostile manifest may promise rows beyond the file's shape.
   if (entry.row_count > header.row_capacity) {
-    context.findings.damage({file.path(), 0}, "the manifest counts more rows than the segment holds",
-                            "at most " + std::to_string(header.row_capacity),
-                            std::to_string(entry.row_count));
+    context.findings.damage(
+        Kind::kContradiction, {file.path(), 0}, "the manifest counts more rows than the segment holds",
+        "at most " + std::to_string(header.row_capacity), std::to_string(entry.row_count));
     return;
   }
   const SegmentUnderCheck segment{context, file, entry, header, footer};
@@ -181,11 +186,12 @@ void check_segment(FsckContext& context, const SegmentEntry& named) {
   }
   const auto file = context.open(format::segment_name(entry.id));
   if (file == nullptr) return;
-  context.findings.count_segment();
+  const bool is_begun = context.window.first_row(entry.id) != 0;
+  if (!is_begun) context.findings.count_segment();
   SegmentCheck check(context, *file);
   if (check.read_header() && check.check_identity(entry) && check.check_family()) {
     check.check_size();
-    check.check_gaps();
+    if (!is_begun) check.check_gaps();
     const auto footer = check.check_footer(entry);
     check_rows(context, *file, entry, check.header(), footer);
   }
@@ -195,7 +201,7 @@ void check_segment(FsckContext& context, const SegmentEntry& named) {
 void check_segment_alone(FsckContext& context, const std::string& name, SegmentId id) {
   const auto file = context.findings.open(context.directory, name);
   if (file == nullptr) return;
-  context.findings.count_segment();
+  if (context.window.first_row(id) == 0) context.findings.count_segment();
   SegmentCheck check(context, *file);
   if (check.read_header()) {
     const auto& header = check.header();

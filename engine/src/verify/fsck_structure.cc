@@ -19,6 +19,7 @@ namespace vectolith::engine {
 namespace {
 
 using Severity = Finding::Severity;
+using Kind = Finding::Kind;
 using NameKind = format::ParsedName::Kind;
 
 constexpr int kOnlineAttempts = 8;
@@ -28,11 +29,12 @@ Result<void> check_superblock_copy(FsckContext& context, const File& file, std::
   const auto superblock = format::decode_superblock(bytes);
   if (!superblock) {
     if (superblock.error().code() == ErrorCode::kUnsupported) return std::unexpected(superblock.error());
-    context.findings.add(Severity::kDamage, {file.path(), offset}, superblock.error());
+    context.findings.add(Severity::kDamage, Kind::kAcknowledgedDamage, {file.path(), offset},
+                         superblock.error());
     return {};
   }
   if (context.store_uuid && *context.store_uuid != superblock->store_uuid) {
-    context.findings.damage({file.path(), offset}, "the superblock's copies differ",
+    context.findings.damage(Kind::kContradiction, {file.path(), offset}, "the superblock's copies differ",
                             to_text(*context.store_uuid), to_text(superblock->store_uuid));
     return {};
   }
@@ -109,8 +111,9 @@ void report_unfinished_frame(FsckContext& context, const std::string& path, cons
     context.add_unfinished({path, file.end}, "an unfinished manifest frame", "frame " + std::to_string(next),
                            "its sum does not hold");
   } else if (holds_with_version(rest, file.life, file.end, next)) {
-    context.findings.damage({path, file.end}, "the number of the last manifest frame is damaged",
-                            std::to_string(next), std::to_string(version));
+    context.findings.damage(Kind::kAcknowledgedDamage, {path, file.end},
+                            "the number of the last manifest frame is damaged", std::to_string(next),
+                            std::to_string(version));
   }
 }
 
@@ -131,7 +134,7 @@ void check_orphan_segment(FsckContext& context, const File& file, Place place, S
   context.check_version(place, header->manifest_version);
   for (const auto& [known, entry] : context.state->segments()) {
     if (entry.uuid == header->segment_uuid) {
-      context.findings.warning(place, "a second file with the life of another segment",
+      context.findings.warning(Kind::kStaleEpoch, place, "a second file with the life of another segment",
                                format::segment_name(known), format::segment_name(id));
     }
   }
@@ -141,7 +144,7 @@ void check_orphan_segment(FsckContext& context, const File& file, Place place, S
   const bool is_used = first && std::ranges::any_of(head, [](std::byte b) { return b != std::byte{0}; });
   if (is_used && id >= context.state->next_ids().segment) {
     context.findings.warning(
-        place,
+        Kind::kOrphan, place,
         "a segment with rows that the manifest never knew: an unpublished batch, or lost manifest frames",
         "an id below " + std::to_string(context.state->next_ids().segment.value), std::to_string(id.value));
   }
@@ -151,8 +154,8 @@ void check_orphan_segment(FsckContext& context, const File& file, Place place, S
 void check_orphan(FsckContext& context, const std::string& name, const format::ParsedName& parsed) {
   const auto file = context.directory.open(name, OpenMode::kReadOnly);
   const std::string path = context.directory.path() + "/" + name;
-  context.findings.info({path, 0}, "an orphan: the manifest does not name it", "named by the manifest",
-                        "not named");
+  context.findings.info(Kind::kOrphan, {path, 0}, "an orphan: the manifest does not name it",
+                        "named by the manifest", "not named");
   if (!file) return;
   if (parsed.kind == NameKind::kSegment) {
     check_orphan_segment(context, **file, {path, 0}, SegmentId(parsed.number));
@@ -184,9 +187,9 @@ Result<void> check_superblock(FsckContext& context) {
   }
   const std::uint64_t size = context.findings.size_of(*file);
   if (size > format::kSuperblockFileBytes) {
-    context.findings.warning({file->path(), format::kSuperblockFileBytes}, "bytes behind the superblock",
-                             std::to_string(format::kSuperblockFileBytes) + " bytes",
-                             std::to_string(size) + " bytes");
+    context.findings.warning(
+        Kind::kStrayBytes, {file->path(), format::kSuperblockFileBytes}, "bytes behind the superblock",
+        std::to_string(format::kSuperblockFileBytes) + " bytes", std::to_string(size) + " bytes");
   }
   context.findings.finish_file(size);
   return {};
@@ -203,12 +206,13 @@ Result<void> check_manifest(FsckContext& context) {
   // Small next to the segments: counted at once.
   for (const auto& bytes : images.bytes) context.findings.finish_file(bytes.size());
   for (const auto& error : images.unreadable) {
-    if (error) context.findings.add(Severity::kDamage, {error->file(), 0}, *error);
+    if (error) context.findings.add(Severity::kDamage, Kind::kUnreadable, {error->file(), 0}, *error);
   }
   if (!chosen) {
     if (chosen.error().code() == ErrorCode::kUnsupported) return std::unexpected(chosen.error());
     const std::string& named = chosen.error().file();
-    context.findings.add(Severity::kDamage, {named.empty() ? images.paths[0] : named, 0}, chosen.error());
+    context.findings.add(Severity::kDamage, Kind::kAcknowledgedDamage,
+                         {named.empty() ? images.paths[0] : named, 0}, chosen.error());
     return {};
   }
   const auto best = static_cast<std::size_t>(*chosen);
@@ -229,6 +233,7 @@ void check_directory(FsckContext& context, const std::vector<std::string>& names
     if (!parsed) {
       const bool set_aside = format::is_set_aside(name);
       context.findings.add(set_aside ? Severity::kInfo : Severity::kWarning,
+                           set_aside ? Kind::kSetAside : Kind::kForeignFile,
                            {context.directory.path() + "/" + name, 0},
                            set_aside ? "a file that recovery or a repair set aside"
                                      : "a foreign file in the store's directory",

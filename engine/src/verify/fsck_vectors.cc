@@ -29,6 +29,10 @@ class VectorRowsCheck {
     const bool whole_column = phase == SegmentPhase::kActive || phase == SegmentPhase::kSuspended;
     meta_.resize(whole_column ? header_.row_capacity : segment_.entry.row_count);
     findings_.read(segment_.file, header_.meta_offset, std::as_writable_bytes(std::span(meta_)));
+    until_ = rows();
+    // The rows of an active segment vouch for one another: it is checked in one piece.
+    is_divisible_ = phase != SegmentPhase::kActive;
+    if (is_divisible_) first_ = std::min(segment_.context.window.first_row(segment_.entry.id), rows());
     classify();
     check_meta_sum();
     check_matrix();
@@ -64,18 +68,45 @@ class VectorRowsCheck {
             .first(std::min<std::size_t>(meta_.size(), segment_.footer->row_count) * sizeof(MetaRow));
     const std::uint64_t sum = format::checksum64(used);
     if (sum == segment_.footer->meta_sum) return;
-    findings_.damage(segment_.at(header_.meta_offset), "the sum of the meta column does not hold",
-                     std::to_string(segment_.footer->meta_sum), std::to_string(sum));
+    findings_.damage(Finding::Kind::kAcknowledgedDamage, segment_.at(header_.meta_offset),
+                     "the sum of the meta column does not hold", std::to_string(segment_.footer->meta_sum),
+                     std::to_string(sum));
+  }
+
+  /// How much of the matrix is read at once: of a scrub's piece no more than it may read.
+  [[nodiscard]] std::uint32_t rows_per_chunk() const {
+    const std::uint64_t bytes_max = segment_.context.window.bytes_max();
+    const bool is_short = is_divisible_ && bytes_max != 0;
+    const std::uint64_t bytes = is_short ? std::min(bytes_max, kChunkBytes) : kChunkBytes;
+    return static_cast<std::uint32_t>(std::max<std::uint64_t>(1, bytes / header_.row_bytes));
+  }
+
+  /// Feeds what stands in the first row's block before it.
+  void start_block() {
+    const std::uint64_t end = std::uint64_t{first_} * header_.row_bytes;
+    block_ = static_cast<std::size_t>(end / format::kMatrixBlockBytes);
+    std::vector<std::byte> before(end % format::kMatrixBlockBytes);
+    findings_.read(segment_.file, header_.matrix_offset + end - before.size(), before);
+    feed_blocks(before);
+  }
+
+  /// Leaves the rows from `next` on to the next piece of a scrub, if this one has read enough.
+  bool stop_at(std::uint32_t next) {
+    ScrubWindow& window = segment_.context.window;
+    if (!is_divisible_ || next >= rows() || !window.is_spent(findings_.bytes_read())) return false;
+    until_ = next;
+    window.stop({segment_.entry.id, next});
+    return true;
   }
 
   /// Streams the matrix once: block sums of a sealed segment, and the vector of every valid row.
   void check_matrix() {
     holds_.assign(meta_.size(), false);
-    const auto rows_per_chunk =
-        static_cast<std::uint32_t>(std::max<std::uint64_t>(1, kChunkBytes / header_.row_bytes));
+    const std::uint32_t rows_per_chunk = this->rows_per_chunk();
     const std::uint32_t block_rows = segment_.footer ? std::min(rows(), segment_.footer->row_count) : 0;
+    if (first_ != 0 && first_ < block_rows) start_block();
     std::vector<std::byte> chunk;
-    for (std::uint32_t first = 0; first < rows(); first += rows_per_chunk) {
+    for (std::uint32_t first = first_; first < rows(); first += rows_per_chunk) {
       const std::uint32_t count = std::min(rows_per_chunk, rows() - first);
       const auto states = std::span(states_).subspan(first, count);
       if (first >= block_rows && std::ranges::find(states, RowState::kValid) == states.end()) continue;
@@ -90,6 +121,8 @@ class VectorRowsCheck {
         holds_[first + i] = format::vector_sum(header_.segment_uuid, RowIndex(first + i), vector) ==
                             meta_[first + i].vector_sum;
       }
+      // A block that is cut here is summed from its beginning when the scrub goes on.
+      if (stop_at(first + count)) return;
     }
     if (block_bytes_ > 0) close_block();
   }
@@ -109,7 +142,8 @@ class VectorRowsCheck {
     const std::uint64_t sum = block_sum_.digest();
     const auto& expected = segment_.footer->block_sums;
     if (block_ < expected.size() && sum != expected[block_]) {
-      findings_.damage(segment_.at(header_.matrix_offset + block_ * format::kMatrixBlockBytes),
+      findings_.damage(Finding::Kind::kAcknowledgedDamage,
+                       segment_.at(header_.matrix_offset + block_ * format::kMatrixBlockBytes),
                        "the sum of a matrix block does not hold", std::to_string(expected[block_]),
                        std::to_string(sum));
     }
@@ -128,7 +162,7 @@ class VectorRowsCheck {
     if (!is_damage && segment_.context.online) return;
     if (states_[row] == RowState::kValid) {
       findings_.add(
-          severity, vector_place(row),
+          severity, SegmentUnderCheck::kind_of(severity), vector_place(row),
           is_damage ? "the vector of an acknowledged row is damaged" : "a vector is damaged or unfinished",
           "vector sum " + std::to_string(meta_[row].vector_sum), "another sum; row " + std::to_string(row));
       return;
@@ -136,7 +170,9 @@ class VectorRowsCheck {
     const char* found = states_[row] == RowState::kZero    ? "zeros"
                         : states_[row] == RowState::kStale ? "an earlier life"
                                                            : "another sum";
-    findings_.add(severity, meta_place(row),
+    const auto kind = is_damage && states_[row] == RowState::kStale ? Finding::Kind::kStaleEpoch
+                                                                    : SegmentUnderCheck::kind_of(severity);
+    findings_.add(severity, kind, meta_place(row),
                   is_damage ? "an acknowledged row is damaged" : "a row is damaged or unfinished",
                   "row " + std::to_string(row) + ", whose sum holds here", found);
   }
@@ -144,7 +180,7 @@ class VectorRowsCheck {
   void judge_settled_rows() {
     const std::uint32_t watermark = segment_.rows_acknowledged();
     RangeCursor invalid(segment_.entry.invalid);
-    for (std::uint32_t row = 0; row < segment_.entry.row_count; ++row) {
+    for (std::uint32_t row = first_; row < std::min(segment_.entry.row_count, until_); ++row) {
       if (invalid.find(row) != nullptr) continue;
       if (states_[row] == RowState::kValid && holds_[row]) {
         accept(row);
@@ -152,9 +188,10 @@ class VectorRowsCheck {
         report(segment_.severity_of(row, watermark), row);
       }
     }
-    for (std::uint32_t row = segment_.entry.row_count; row < rows(); ++row) {
+    for (std::uint32_t row = std::max(first_, segment_.entry.row_count); row < until_; ++row) {
       if (states_[row] == RowState::kValid) {
-        findings_.warning(meta_place(row), "a valid row behind those that a clean close counted",
+        findings_.warning(Finding::Kind::kContradiction, meta_place(row),
+                          "a valid row behind those that a clean close counted",
                           std::to_string(segment_.entry.row_count) + " rows", "row " + std::to_string(row));
       } else if (states_[row] == RowState::kInvalid) {
         report(Finding::Severity::kInfo, row);
@@ -227,6 +264,8 @@ class VectorRowsCheck {
   std::vector<MetaRow> meta_;
   std::vector<RowState> states_;
   std::vector<bool> holds_;
+  bool is_divisible_ = false;
+  std::uint32_t first_ = 0, until_ = 0;  ///< Rows that are judged.
   format::StreamingChecksum64 block_sum_;
   std::uint64_t block_bytes_ = 0;
   std::size_t block_ = 0;

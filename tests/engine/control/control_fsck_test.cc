@@ -78,6 +78,29 @@ TEST_F(ControlFsck, NamesARowThatWasWrittenASecondAgoAndReadSinceAndServesOn) {
   EXPECT_TRUE(family.put(served_key(99), std::span<const std::byte>(served_vector(99))).has_value());
 }
 
+TEST_F(ControlFsck, ScrubsTheOpenStoreInPiecesAndFindsTheSame) {
+  (void)damage(served_vector(4));
+  const auto whole = ControlClient::connect(path_).value().scrub().value();
+  EXPECT_TRUE(whole.is_complete);
+  EXPECT_EQ(whole.found.damage, 1U);
+  EXPECT_EQ(whole.found.rows, kRows);
+  EXPECT_EQ(whole.found.findings.at(0).offset, check().findings.at(0).offset);
+  ScrubReport piece;
+  std::uint64_t damages = 0, rows = 0, pieces = 0;
+  do {
+    ScrubOptions options;
+    options.from = piece.next;
+    options.bytes_max = 1;
+    piece = ControlClient::connect(path_).value().scrub(options).value();
+    damages += piece.found.damage;
+    rows += piece.found.rows;
+    ASSERT_LT(++pieces, 100U);
+  } while (!piece.is_complete);
+  EXPECT_EQ(pieces, 2U) << "an active segment of vectors, one of records";
+  EXPECT_EQ(damages, 1U);
+  EXPECT_EQ(rows, kRows);
+}
+
 TEST_F(ControlFsck, NamesADamagedRecord) {
   const std::string text = "a gloss";
   const auto name = damage(std::as_bytes(std::span(text)));

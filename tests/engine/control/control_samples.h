@@ -33,6 +33,8 @@ inline Result<std::vector<std::byte>> reencode(ControlVerb verb, std::span<const
     case ControlVerb::kPutAnswer: return again(decode_put_answer(payload));
     case ControlVerb::kEraseAnswer: return again(decode_erase_answer(payload));
     case ControlVerb::kFsckAnswer: return again(decode_fsck_answer(payload));
+    case ControlVerb::kScrub: return again(decode_scrub_request(payload));
+    case ControlVerb::kScrubAnswer: return again(decode_scrub_answer(payload));
     case ControlVerb::kScanEnd: return again(decode_scan_end(payload));
     case ControlVerb::kError: return again(decode_error(payload));
     case ControlVerb::kFamiliesAnswer: {
@@ -116,7 +118,8 @@ inline FsckReport sample_report() {
           .bytes = 1'000,
           .damage = 1,
           .warnings = 0,
-          .findings = {{Finding::Severity::kDamage, "0000000000000001.vls", 8'192, "row sum", "1", "2"}}};
+          .findings = {{Finding::Severity::kDamage, Finding::Kind::kStaleEpoch, "0000000000000001.vls", 8'192,
+                        "row sum", "1", "2"}}};
 }
 
 /// One frame of every verb.
@@ -147,6 +150,7 @@ inline std::vector<Sample> sample_frames() {
   add_empty("fsck", ControlVerb::kFsck);
   add_empty("scan_more", ControlVerb::kScanMore);
   add_empty("scan_cancel", ControlVerb::kScanCancel);
+  add("scrub", ControlVerb::kScrub, ScrubRequest{{SegmentId(3), 40}, 1 << 20});
   add_empty("hello_answer", ControlVerb::kHelloAnswer);
   add("stats_answer", ControlVerb::kStatsAnswer, sample_stats());
   const auto families = sample_families();
@@ -160,6 +164,7 @@ inline std::vector<Sample> sample_frames() {
   for (const std::uint64_t number : {1U, 2U, 3U}) encode_control(batch.payload(), sample_row(number));
   add_frame("scan_batch", std::move(batch));
   add("fsck_answer", ControlVerb::kFsckAnswer, sample_report());
+  add("scrub_answer", ControlVerb::kScrubAnswer, ScrubReport{sample_report(), {SegmentId(3), 41}, true});
   add("scan_end", ControlVerb::kScanEnd, ScanEnd{3});
   add("error", ControlVerb::kError, sample_error());
   return samples;

@@ -40,7 +40,7 @@ TEST(ControlFrame, HasTheBytesOfTheSpecification) {
   ControlFrame frame(ControlVerb::kScan);
   encode_control(frame.payload(), ScanRequest{"ab"});
   const auto bytes = std::move(frame).finish(0x01020304).value();
-  const std::vector<std::uint8_t> head = {'V', 'L', 'C', 'T', 1, 0, 8, 0, 4, 0, 0, 0, 4, 3, 2, 1};
+  const std::vector<std::uint8_t> head = {'V', 'L', 'C', 'T', 2, 0, 8, 0, 4, 0, 0, 0, 4, 3, 2, 1};
   ASSERT_EQ(bytes.size(), 28U);
   for (std::size_t i = 0; i < head.size(); ++i) EXPECT_EQ(std::to_integer<int>(bytes[i]), head[i]) << i;
   const std::vector<std::uint8_t> payload = {2, 0, 'a', 'b'};
@@ -51,7 +51,7 @@ TEST(ControlFrame, HasTheBytesOfTheSpecification) {
   EXPECT_EQ(std::memcmp(&sum, bytes.data() + 16, 8), 0);
 }
 
-TEST(ControlFrame, OfEveryVerbHasTheBytesThatVersion1Had) {
+TEST(ControlFrame, OfEveryVerbHasTheBytesThatItsVersionHad) {
   for (const auto& sample : sample_frames()) {
     const auto golden =
         vectolith::testing::read_file(VECTOLITH_SOURCE_DIR "/fuzz/corpus/control/" + sample.name);
@@ -112,7 +112,7 @@ TEST(ControlHeader, OfAnotherVersionIsUnsupportedAndNamesBoth) {
   const auto header = decode_control_header(newer, ControlRole::kServer);
   ASSERT_FALSE(header.has_value());
   EXPECT_EQ(header.error().code(), ErrorCode::kUnsupported);
-  EXPECT_EQ(header.error().expected(), "version 1");
+  EXPECT_EQ(header.error().expected(), "version 2");
   EXPECT_EQ(header.error().found(), "version 9");
 }
 
@@ -129,7 +129,7 @@ TEST(ControlHeader, WithAVerbOfTheOtherSideOrNoneIsUnsupported) {
     const auto other = sample.reader == ControlRole::kServer ? ControlRole::kClient : ControlRole::kServer;
     EXPECT_FALSE(decode_control_header(sample.frame, other).has_value()) << sample.name;
   }
-  for (const std::uint32_t verb : {0U, 12U, 0x7FFFU, 0x8000U, 0x800BU, 0xFFFEU}) {
+  for (const std::uint32_t verb : {0U, 13U, 0x7FFFU, 0x8000U, 0x800BU, 0x800DU, 0xFFFEU}) {
     const auto unknown =
         forged(hello_frame(), [verb](auto& header) { header.verb = static_cast<ControlVerb>(verb); });
     for (const auto reader : {ControlRole::kServer, ControlRole::kClient}) {

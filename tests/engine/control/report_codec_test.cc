@@ -105,11 +105,23 @@ TEST(FsckAnswer, CarriesCountersAndFindings) {
   ASSERT_EQ(received->findings.size(), 1U);
   const auto& finding = received->findings[0];
   EXPECT_EQ(finding.severity, Finding::Severity::kDamage);
+  EXPECT_EQ(finding.kind, Finding::Kind::kStaleEpoch);
   EXPECT_EQ(finding.file, "0000000000000001.vls");
   EXPECT_EQ(finding.offset, 8'192U);
   EXPECT_EQ(finding.what, "row sum");
   EXPECT_EQ(finding.expected, "1");
   EXPECT_EQ(finding.found, "2");
+}
+
+TEST(ScrubAnswer, CarriesPositionAndReport) {
+  format::Writer writer;
+  encode_control(writer, ScrubReport{testing::sample_report(), {SegmentId(5), 6}, true});
+  const auto received = decode_scrub_answer(writer.bytes());
+  ASSERT_TRUE(received.has_value());
+  EXPECT_EQ(received->next, (ScrubPosition{SegmentId(5), 6}));
+  EXPECT_TRUE(received->is_complete);
+  EXPECT_EQ(received->found.rows, 99U);
+  EXPECT_EQ(received->found.findings.size(), 1U);
 }
 
 }  // namespace

@@ -406,8 +406,7 @@ class Simulation {
     (void)after_error(error);
     if (!stores) return;
     // Whoever waited for a barrier may see the row: only its durability is refused.
-    if (error.message().find("fdatasync") == std::string::npos && !is_read_only_)
-      history.refuse(step);
+    if (error.message().find("fdatasync") == std::string::npos && !is_read_only_) history.refuse(step);
   }
   void settle_put(FamilyModel& family, std::uint64_t key, std::size_t step, bool stores, bool durable,
                   const PutResult& put) {
