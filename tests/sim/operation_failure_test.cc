@@ -91,6 +91,8 @@ class OperationFailure : public SimStoreTest, public ::testing::WithParamInterfa
   }
   void read_all(bool is_settled) {
     for (auto& [key, history] : model_.keys) {
+      if (!is_settled && key > 110)
+        continue;  // The first rows of each kind are enough, and a read is a call, too.
       const auto found = find_key(model_, key, nullptr);
       if (!found && !is_settled) continue;
       ASSERT_TRUE(found.has_value());

@@ -47,6 +47,13 @@ Result<std::unique_ptr<File>> open_manifest(Directory& directory, int index, Ope
       Error(ErrorCode::kCorruption, "a manifest file is missing").with_file(directory.path() + "/" + name)));
 }
 
+/// kNoSpace says that nothing was changed. A frame may be on the medium all the same when its write or its
+/// barrier failed, whatever the reason: who made a file that it names must not take it away again.
+Error in_doubt(const Error& error) {
+  if (error.code() != ErrorCode::kNoSpace) return error;
+  return Error(ErrorCode::kIo, error.message()).with_errno(error.system_errno()).with_file(error.file());
+}
+
 }  // namespace
 
 Result<std::unique_ptr<ManifestLog>> ManifestLog::create(Environment& environment, Directory& directory,
@@ -116,6 +123,7 @@ Result<void> ManifestLog::commit(std::span<const format::Edit> edits, bool uses_
     for (const format::Edit& edit : edits) VECTOLITH_TRY(state_.apply(edit));
   } else {
     staged_ = state_;
+    if (broken_) return std::unexpected(*(broken_ = in_doubt(*broken_)));
   }
   return committed;
 }
@@ -198,14 +206,8 @@ Result<void> ManifestLog::write_file(int index, const ManifestState& state, std:
 Result<void> ManifestLog::write_durably(File& file, std::uint64_t offset, std::span<const std::byte> bytes) {
   auto written = file.write_at(offset, bytes);
   if (written) written = file.data_sync();
-  if (written) return {};
-  // kNoSpace says that nothing was changed. Here the bytes may be on the medium all the same, whatever the
-  // reason: who made a file that they name must not take it away again.
-  broken_ = Error(ErrorCode::kIo, written.error().message())
-                .with_errno(written.error().system_errno())
-                .with_file(file.path())
-                .with_offset(offset);
-  return std::unexpected(*broken_);
+  if (!written) broken_ = written.error();
+  return written;
 }
 
 Result<void> ManifestLog::open_files(Directory& directory, OpenMode mode) {

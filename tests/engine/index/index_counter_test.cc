@@ -18,7 +18,7 @@ using testing::TestPages;
 /// Moves one entry again and again while another thread counts hits on wherever it was last; returns the
 /// rounds after which the entry stood where it had been moved from, at most `rounds_max`.
 int rounds_until_a_move_is_undone(int rounds_max) {
-  constexpr std::uint32_t kMoves = 200;
+  constexpr std::uint32_t kMoves = 5'000;
   EpochDomain epochs{nullptr};
   TestPages pages;
   auto index = Index::create({.shards = 1}, epochs, pages).value();
@@ -28,13 +28,17 @@ int rounds_until_a_move_is_undone(int rounds_max) {
   for (int round = 1; round <= rounds_max; ++round) {
     std::atomic<std::uint32_t> seen{at};
     std::atomic<bool> stop{false};
+    std::atomic<bool> started{false};
     std::thread toucher([&] {
+      started = true;
+      started.notify_one();
       while (!stop.load(std::memory_order_relaxed)) {
         const auto scope = epochs.enter();
         index->set_frequency(hash, {.ordinal = seen.load(), .row = 1}, 0);
         index->touch(hash, {.ordinal = seen.load(), .row = 1});
       }
     });
+    started.wait(false);
     bool undone = false;
     for (std::uint32_t move = 0; move < kMoves && !undone; ++move) {
       const std::uint32_t to = (at + 1) % 1'000;

@@ -37,11 +37,11 @@ SimProfile draw_profile(Random& random) {
   profile.power_percent = static_cast<unsigned>(choose({0, 50, 80, 100}));
   const bool with_errors = one_in(random, 3);
   profile.error_one_in = with_errors ? choose({8, 15, 40, 150}) : 0;
-  profile.errors_on_changes_only = one_in(random, 2);
+  profile.errors_hit = static_cast<unsigned>(below(random, 3));
   profile.cut_one_in = one_in(random, 3) ? choose({3, 10, 50}) : 0;
   profile.capacity_bytes = one_in(random, 10) ? choose({5, 6, 9, 12}) << 20 : std::uint64_t{1} << 40;
   profile.tear_bytes = choose({512, 512, 4096});
-  profile.many_names = one_in(random, 12);
+  profile.many_names = one_in(random, 6);
   profile.with_damage = one_in(random, 3);
   profile.repeat_recovery = one_in(random, 6);
   return profile;
@@ -102,7 +102,7 @@ class Simulation {
   /// Some calls are rare, and the moments around them are those where order matters.
   void plan_death(std::uint64_t after) {
     aims_at_.reset();
-    if (one_in(random_, 4)) {
+    if (one_in(random_, profile_.many_names ? 2 : 4)) {
       constexpr std::array kAims = {CallKind::kUnlink, CallKind::kDirectorySync, CallKind::kRename,
                                     CallKind::kPreallocate};
       aims_at_ = kAims[below(random_, kAims.size())];
@@ -134,8 +134,10 @@ class Simulation {
     }
     const bool is_change = call.kind == CallKind::kWrite || call.kind == CallKind::kDataSync ||
                            call.kind == CallKind::kPreallocate;
-    if (with_errors_ && (is_change || !profile_.errors_on_changes_only) &&
-        one_in(random_, profile_.error_one_in)) {
+    const bool is_segment_barrier = call.kind == CallKind::kDataSync && call.name.ends_with(".vls");
+    const bool may_fail =
+        profile_.errors_hit == 0 || (profile_.errors_hit == 1 ? is_change : is_segment_barrier);
+    if (with_errors_ && may_fail && one_in(random_, profile_.error_one_in)) {
       ++result_.counts.io_errors;
       had_errors_ = true;
       const bool full =

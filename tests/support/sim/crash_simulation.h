@@ -46,10 +46,10 @@ struct SimProfile {
   unsigned durable_percent = 0;
   unsigned replace_percent = 0;
   unsigned async_percent = 0;
-  unsigned power_percent = 0;           ///< Crashes that are power cuts.
-  std::uint64_t error_one_in = 0;       ///< Of the calls; 0: none.
-  bool errors_on_changes_only = false;  ///< Reads and opens succeed.
-  std::uint64_t cut_one_in = 0;         ///< Transfers that move less than asked; EINTR, too.
+  unsigned power_percent = 0;      ///< Crashes that are power cuts.
+  std::uint64_t error_one_in = 0;  ///< Of the calls; 0: none.
+  unsigned errors_hit = 0;  ///< 0: every call; 1: writes, barriers, preallocations; 2: barriers of segments.
+  std::uint64_t cut_one_in = 0;  ///< Transfers that move less than asked; EINTR, too.
   std::uint64_t capacity_bytes = 0;
   std::uint64_t tear_bytes = 512;
   bool many_names = false;       ///< Interns so much that the manifest switches files.
