@@ -11,6 +11,8 @@
 #include <vectolith/format/bytes.h>
 #include <vectolith/format/manifest.h>
 
+#include "verify/sort_stably.h"
+
 namespace vectolith::engine {
 namespace {
 
@@ -58,7 +60,7 @@ ManifestHarvest harvest_manifests(std::span<const std::vector<std::byte>> images
     if (const auto header = format::decode_manifest_header(image))
       harvest.newest = std::max(harvest.newest, header->snapshot_version);
   }
-  std::ranges::stable_sort(frames, {}, [](const HarvestedFrame& f) { return f.frame.version; });
+  sort_stably(frames, [](const HarvestedFrame& f) -> const ManifestVersion& { return f.frame.version; });
   for (const auto& [frame, is_snapshot] : frames) {
     harvest.newest = std::max(harvest.newest, frame.version);
     if (is_snapshot) harvest.state = ManifestState();  // It tells everything as of its version.

@@ -14,6 +14,7 @@
 #include "verify/fsck_journal.h"
 #include "verify/fsck_segment.h"
 #include "verify/segment_judge.h"
+#include "verify/sort_stably.h"
 #include "verify/store_survey.h"
 
 namespace vectolith::engine {
@@ -78,7 +79,7 @@ class RepairPlanner {
     VECTOLITH_TRY(plan_manifest());
     plan_.state = *std::move(context_.state);
     plan_.watermarks = std::move(context_.watermarks);
-    std::ranges::stable_sort(plan_.report.actions, {}, &RepairAction::kind);
+    sort_stably(plan_.report.actions, &RepairAction::kind);
     return std::move(plan_);
   }
 
