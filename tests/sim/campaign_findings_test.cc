@@ -181,5 +181,31 @@ TEST_F(CampaignFindings, AWatermarkThatCouldNotBeWrittenIsNoDamageLater) {
   EXPECT_EQ(std::ranges::count(events_, Event::Kind::kCorruption), 0);
 }
 
+// Story (seed 2648): the creator dies before the name of its store is durable. The next process adds a file,
+// power goes, and takes the name but not the file: a store that lost its superblock.
+TEST_F(CampaignFindings, AStoreWhoseCreatorDiedKeepsItsNameWhenFilesAreAdded) {
+  for (int round = 0; round < 20; ++round) {
+    disk_ = SimDisk();
+    start_process();
+    bool is_named = false;
+    process_->decide = [&](const Call& call) {
+      is_named = is_named || call.kind == CallKind::kRename;
+      return Outcome{.dies = is_named && call.kind == CallKind::kDirectorySync};
+    };
+    EXPECT_FALSE(Store::open(kPath, options()).has_value());
+    bury();
+    start_process();
+    process_->decide = [](const Call& call) {
+      return Outcome{.dies = call.kind == CallKind::kDataSync && call.name.ends_with(".vlj")};
+    };
+    EXPECT_FALSE(Store::open(kPath, options()).has_value());
+    process_->die();
+    cut_power();
+    open();
+    put(1);
+    kill();
+  }
+}
+
 }  // namespace
 }  // namespace vectolith::testing::sim

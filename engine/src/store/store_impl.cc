@@ -86,7 +86,12 @@ Result<void> StoreImpl::start(bool must_create) {
     // Another process may have made a store, and closed it, between the first look and the lock.
     VECTOLITH_TRY_ASSIGN(exists, find_store(must_create, may_create));
   }
-  if (!exists) VECTOLITH_TRY(create_files());
+  if (!exists) {
+    VECTOLITH_TRY(create_files());
+  } else if (!context_.options.read_only) {
+    // Its creator may have died before it could: then power may take `STORE` and leave what we add.
+    VECTOLITH_TRY(context_.directory->sync());
+  }
   VECTOLITH_TRY(read_superblock());
 
   VECTOLITH_TRY_ASSIGN(auto log,

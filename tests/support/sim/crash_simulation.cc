@@ -221,7 +221,10 @@ class Simulation {
     now_ns_ = process_->steady_ns() + 1;
     process_.reset();
     if (!one_in(random_, 4)) return;
-    for (auto& [name, inode] : disk_.files(kPath)) disk_.evict_lost(*inode);
+    bool lost = false;
+    for (auto& [name, inode] : disk_.files(kPath)) lost = disk_.evict_lost(*inode) || lost;
+    // The device refused rows, and the process died before it could save them elsewhere.
+    if (lost) for_each_history([](KeyHistory& history) { history.lose_buffered(); });
   }
   void forget_handles() {
     for (auto& family : families_) {

@@ -154,10 +154,10 @@ void SimDisk::fail_sync(Inode& inode, std::uint64_t before, Random& random) {
   inode.unsynced = std::move(kept);
 }
 
-void SimDisk::evict_lost(Inode& inode) {
-  if (inode.lost.empty()) return;
+bool SimDisk::evict_lost(Inode& inode) {
+  if (inode.lost.empty()) return false;
   const auto lost = std::exchange(inode.lost, {});
-  if (inode.cache == nullptr) return;
+  if (inode.cache == nullptr) return true;
   const auto bytes = inode.cache->bytes();
   for (const auto& change : lost) {
     const auto end = std::min<std::uint64_t>(change.offset + change.length, bytes.size());
@@ -165,6 +165,7 @@ void SimDisk::evict_lost(Inode& inode) {
       inode.durable.read(change.offset, bytes.subspan(change.offset, end - change.offset));
   }
   for (const auto& change : inode.unsynced) apply(inode, change);
+  return true;
 }
 
 void SimDisk::leave_in_flight(InodePtr inode, std::uint64_t offset, std::vector<std::byte> bytes,

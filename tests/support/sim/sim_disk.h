@@ -95,7 +95,8 @@ class SimDisk {
   /// A failed barrier: a random part of the changes reaches the medium, none is dirty any more.
   void fail_sync(Inode& inode, std::uint64_t before, Random& random);
   /// The cache drops clean pages: what a failed barrier lost is seen to be lost.
-  void evict_lost(Inode& inode);
+  /// True if there was something.
+  bool evict_lost(Inode& inode);
 
   /// A write of a dead process that the device still has: it lands when the clock reaches `lands_at_ns`.
   void leave_in_flight(InodePtr inode, std::uint64_t offset, std::vector<std::byte> bytes,
