@@ -136,7 +136,7 @@ Excuse damage_something(SimDisk& disk, const std::string& directory, Random& ran
   } else {
     excuse.keys = keys_in(cached, *header, offset);
   }
-  excuse.refusal = offset < header->meta_offset || offset >= header->footer_offset;
+  excuse.refusal = offset < format::kSegmentHeaderBytes || offset >= header->footer_offset;
   // What a clean close settled is known to have been acknowledged. A vector is looked at when it is read.
   excuse.must_be_told = was_closed;
   disk.damage(*inode, offset, after);
