@@ -27,7 +27,6 @@ enum class PlantedBug : std::uint8_t {
   kCompareHashOnly,              ///< A hit is not checked against the stored key.
   kCounterStored,                ///< A frequency is stored, and may undo a move of the entry.
   kManifestValidBeforeSync,      ///< The header that names a snapshot does not wait for it.
-  kForgetInvalidRows,            ///< A frozen segment's bitmap of valid rows is not recorded.
   kEraseWithoutSync,             ///< A durable erase does not wait for the journal's barrier.
   kSequencesNotReserved,         ///< Numbers are used again after a crash.
   kRemoveFilesFirst,             ///< A dropped family's files go before the manifest says so.

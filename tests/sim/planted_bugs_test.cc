@@ -16,6 +16,10 @@ namespace {
 
 constexpr std::uint64_t kStatesMax = 1'000;
 
+// Twenty are listed below; kCompareHashOnly and kCounterStored (index_counter_test.cc) have tests of their
+// own.
+static_assert(static_cast<int>(PlantedBug::kCount) == 1 + 20 + 2, "a planted bug has no test");
+
 /// Plants a bug for as long as it lives.
 class Planting {
  public:

@@ -200,9 +200,7 @@ Result<void> Recovery::open_segment(Opened& opened) {
   VECTOLITH_TRY(check_header(opened));
   auto& segment = *opened.segment;
   segment.invalid = opened.entry.invalid;
-  const bool ignores_lock =
-      is_planted(PlantedBug::kAppendToInheritedSegment) || is_planted(PlantedBug::kForgetInvalidRows);
-  if (writable && !settled && !ignores_lock) {
+  if (writable && !settled && !is_planted(PlantedBug::kAppendToInheritedSegment)) {
     VECTOLITH_TRY(lock_within(*context_.environment, segment.file(), LockMode::kExclusive,
                               context_.options.lock_timeout));
   } else {
@@ -281,10 +279,8 @@ Result<void> Recovery::commit_outcome(Recovered& recovered) {
     if (opened.remove) {
       edits.emplace_back(format::RemoveSegment{opened.entry.id});
     } else if (must_freeze(opened)) {
-      auto invalid = opened.scan.invalid;
-      if (is_planted(PlantedBug::kForgetInvalidRows)) invalid.clear();
       edits.emplace_back(format::FreezeSegment{opened.entry.id, opened.scan.row_count,
-                                               opened.segment->rows_durable(), std::move(invalid)});
+                                               opened.segment->rows_durable(), opened.scan.invalid});
     }
   }
   factory_.set_next_ids(manifest_.state().next_ids());
