@@ -6,6 +6,7 @@
 #include <functional>
 #include <memory>
 #include <optional>
+#include <stdexcept>
 #include <string>
 #include <utility>
 #include <vector>
@@ -44,13 +45,14 @@ class SimStoreTest : public ::testing::Test {
     ++seed_;
     process_ = std::make_shared<SimEnvironment>(disk_, seed_, seed_ * 10'000'000'000);
   }
+  /// Throws, and so ends the test, if it fails.
   void open() {
     start_process();
     auto opened = Store::open(kPath, options());
-    ASSERT_TRUE(opened.has_value()) << opened.error().to_string();
+    if (!opened) throw std::runtime_error("open: " + opened.error().to_string());
     store_ = *std::move(opened);
     auto family = store_->family("f", model_.spec);
-    ASSERT_TRUE(family.has_value()) << family.error().to_string();
+    if (!family) throw std::runtime_error("family: " + family.error().to_string());
     model_.vectors.emplace(*family);
   }
   Result<PutResult> try_put(std::uint64_t key, Durability level = Durability::kBuffered,
