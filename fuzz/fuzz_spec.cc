@@ -6,7 +6,6 @@
 #include <string>
 #include <string_view>
 
-#include <vectolith/format/bytes.h>
 #include <vectolith/format/describe.h>
 #include <vectolith/format/file_name.h>
 #include <vectolith/format/key.h>

@@ -12,7 +12,6 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-#include <vectolith/format/checksum.h>
 #include <vectolith/store.h>
 #include <vectolith/verify.h>
 

@@ -138,11 +138,7 @@ void change_edits(Entries& entries, Random& random) {
   switch (random() % 4) {
     case 0: frames.erase(at); break;
     case 1: std::swap(*at, *other); break;
-    case 2: {
-      const auto copy = *at;
-      frames.insert(other, copy);
-      break;
-    }
+    case 2: frames.insert(other, *at); break;
     default:
       if (at != other) at->insert(at->end(), other->begin(), other->end());
   }

@@ -10,7 +10,6 @@
 #include <vectolith/format/journal.h>
 #include <vectolith/format/manifest.h>
 #include <vectolith/format/record.h>
-#include <vectolith/format/superblock.h>
 
 #include "fuzz_support.h"
 

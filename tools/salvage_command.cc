@@ -1,7 +1,6 @@
 /// @file
 /// The verb `salvage`: copies what can be read of a broken store into a new one.
 #include <string>
-#include <utility>
 #include <vector>
 
 #include <vectolith/verify.h>

@@ -3,7 +3,6 @@
 #include "io/fork_mark.h"
 
 #include <cerrno>
-#include <new>
 #include <utility>
 
 #include <sys/mman.h>

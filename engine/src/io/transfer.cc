@@ -7,7 +7,6 @@
 #include <chrono>
 #include <cstddef>
 
-#include <sys/types.h>
 #include <sys/uio.h>
 #include <unistd.h>
 

@@ -8,7 +8,6 @@
 #include <set>
 
 #include <vectolith/format/file_name.h>
-#include <vectolith/format/superblock.h>
 
 #include "verify/fsck_context.h"
 #include "verify/fsck_journal.h"

@@ -60,6 +60,7 @@ class TraceSearch {
   void map_family(const RepairPlan& plan, FamilyId id) {
     const ReadableFamily family = read_family(plan, directory_, id);
     std::vector<SegmentMap> maps;
+    maps.reserve(family.segments.size());
     for (const ReadableSegment& segment : family.segments)
       maps.push_back({segment.header, segment.judgement.row_count, {}});
     for (const ReadableRow& found : family.newest) {
