@@ -1,6 +1,9 @@
 /// @file
 /// The crash campaign in pieces that ctest runs side by side. `crash_sim` runs as many states as are wanted.
+#include <cstddef>
+#include <cstdint>
 #include <cstdio>
+#include <vector>
 
 #include <gtest/gtest.h>
 
@@ -32,6 +35,18 @@ INSTANTIATE_TEST_SUITE_P(Seeds, CrashCampaign, ::testing::Values(10'000, 20'000,
 TEST(CrashSimulation, RunsTheSameForTheSameSeed) {
   for (std::uint64_t seed = 1; seed <= 20; ++seed)
     EXPECT_EQ(simulate(seed).trace_hash, simulate(seed).trace_hash) << "seed " << seed;
+}
+
+TEST(CrashSimulation, RunsTheSameForTheSameTapeAndEndsWithIt) {
+  Random random(1);
+  for (std::uint64_t bytes = 0; bytes <= 100; ++bytes) {
+    std::vector<std::byte> tape(bytes);
+    for (auto& byte : tape) byte = static_cast<std::byte>(random());
+    const auto result = simulate(Choices(tape));
+    EXPECT_EQ(result.violation, "") << bytes << " bytes";
+    EXPECT_EQ(result.trace_hash, simulate(Choices(tape)).trace_hash) << bytes << " bytes";
+    EXPECT_LE(result.counts.operations, bytes);
+  }
 }
 
 }  // namespace
