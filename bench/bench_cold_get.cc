@@ -88,25 +88,17 @@ void cold_raw(benchmark::State& state, Bench& bench) {
   }
 }
 
-std::vector<Key> distinct_keys(std::uint64_t rows, std::size_t count) {
-  auto picks = uniform_rows(rows, count * 2, 3);
-  std::ranges::sort(picks);
-  picks.erase(std::unique(picks.begin(), picks.end()), picks.end());
-  // Sorted picks would be a sequential read.
-  for (std::size_t i = picks.size(); i > 1; --i) std::swap(picks[i - 1], picks[splitmix64(i) % i]);
-  picks.resize(std::min(picks.size(), count));
-  return keys_of(picks);
-}
-
 void add_benchmarks(const Setup& setup, std::unique_ptr<Bench>& bench) {
   const VectorSource source(kDim);
   const auto rows = std::max<std::uint64_t>(setup.rows / 4, 1'000);
   const auto path = setup.work_directory / "store";
   build_store(path, source, rows);
+  const auto order = shuffled_rows(rows, 3);
+  const auto gets = std::min<std::size_t>(rows, static_cast<std::size_t>(setup.pick(4'000, 100)));
   bench.reset(new Bench{.source = source,
                         .store_path = path,
                         .raw = RawStore(setup.work_directory / "raw", rows, source),
-                        .keys = distinct_keys(rows, static_cast<std::size_t>(setup.pick(4'000, 100)))});
+                        .keys = keys_of(std::span(order).first(gets))});
   const auto add = [&](const char* name, auto function) {
     benchmark::RegisterBenchmark(name, [=, &bench](benchmark::State& state) { function(state, *bench); })
         ->UseManualTime()

@@ -11,6 +11,8 @@ import statistics
 import subprocess
 import sys
 
+import machine
+
 # What "Speed and memory" of the Store issue asks for: (figure, threads) -> least engine speed / raw speed.
 SPEED_GOALS = {
     ("get/uniform", 1): 0.6,
@@ -174,16 +176,9 @@ def print_counters(measurements):
                 print(f"| {label} | {threads} | {name} | {with_spread(values)} | {judged} |")
 
 
-def processor():
-    for line in pathlib.Path("/proc/cpuinfo").read_text(encoding="utf-8").splitlines():
-        if line.startswith("model name"):
-            return line.split(":", 1)[1].strip()
-    return "unknown processor"
-
-
 def print_head(context, repetitions):
-    memory_kib = int(pathlib.Path("/proc/meminfo").read_text(encoding="utf-8").split()[1])
-    print(f"{datetime.date.today()}; {processor()}, {os.cpu_count()} cores, {memory_kib / 2**20:.0f} GiB; "
+    print(f"{datetime.date.today()}; {machine.processor()}, {os.cpu_count()} cores, "
+          f"{machine.memory_bytes() / 2**30:.0f} GiB; "
           f"{context.get('kernel', 'unknown kernel')}; {context.get('data', '')}; "
           f"{repetitions} repetitions, engine and raw interleaved; "
           f"load average at the end {os.getloadavg()[0]:.1f}.")

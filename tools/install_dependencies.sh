@@ -1,12 +1,15 @@
 #!/usr/bin/env bash
 # Installs the Debian packages that are missing, and only those; never asks.
-# usage: install_dependencies.sh GROUP...   (build, crash, demo, lint, valgrind)
+# usage: install_dependencies.sh GROUP...   (build, compare, crash, demo, lint, valgrind)
 set -euo pipefail
 
 declare -A packages=(
   # Compile, link and test with g++ 12.
   [build]="g++ cmake ninja-build pkg-config python3 liburing-dev libzstd-dev libxxhash-dev libmimalloc-dev
            libcli11-dev nlohmann-json3-dev libgtest-dev libbenchmark-dev"
+  # The peers of bench/compare.sh and the library that draws its plots.
+  [compare]="librocksdb-dev liblmdb-dev libleveldb-dev libsqlite3-dev libwiredtiger-dev redis-tools libhiredis-dev
+             python3-matplotlib"
   # Campaigns on real file systems: a FUSE file system of our own, ext4 and xfs on loop devices.
   [crash]="libfuse3-dev fuse3 e2fsprogs xfsprogs mount"
   # The models and texts of the quickstart.

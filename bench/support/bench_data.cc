@@ -2,8 +2,11 @@
 /// Generators with fixed seeds.
 #include "support/bench_data.h"
 
+#include <array>
 #include <cmath>
 #include <cstring>
+#include <numeric>
+#include <utility>
 
 namespace vectolith::bench {
 namespace {
@@ -12,6 +15,11 @@ namespace {
 constexpr std::uint64_t kPoolRows = 4'093;
 constexpr double kZipfExponent = 0.99;
 constexpr std::uint64_t kAbsentFrom = std::uint64_t{1} << 48;
+
+/// What lies at both ends of the vector of `number`: finite, and exact as f32 below 2^44.
+std::array<float, 2> stamp_of(std::uint64_t number) noexcept {
+  return {1.0F + static_cast<float>(number & 0xFFFFF), static_cast<float>(number >> 20)};
+}
 
 double unit_interval(std::uint64_t random) noexcept { return static_cast<double>(random >> 11) * 0x1p-53; }
 
@@ -32,8 +40,15 @@ VectorSource::VectorSource(std::uint32_t dim)
 void VectorSource::fill(std::uint64_t number, std::span<std::byte> out) const noexcept {
   const std::size_t dim = vector_bytes_ / sizeof(float);
   std::memcpy(out.data(), pool_.data() + number % kPoolRows * dim, vector_bytes_);
-  const float stamp[2] = {1.0F + static_cast<float>(number & 0xFFFFF), static_cast<float>(number >> 20)};
-  std::memcpy(out.data(), stamp, sizeof stamp);
+  const auto stamp = stamp_of(number);
+  std::memcpy(out.data(), stamp.data(), sizeof stamp);
+  std::memcpy(out.data() + vector_bytes_ - sizeof stamp, stamp.data(), sizeof stamp);
+}
+
+bool bears_number(std::span<const std::byte> vector, std::uint64_t number) noexcept {
+  const auto stamp = stamp_of(number);
+  return vector.size() >= 2 * sizeof stamp && std::memcmp(vector.data(), stamp.data(), sizeof stamp) == 0 &&
+         std::memcmp(vector.data() + vector.size() - sizeof stamp, stamp.data(), sizeof stamp) == 0;
 }
 
 std::vector<std::uint32_t> uniform_rows(std::uint64_t rows, std::size_t count, std::uint64_t seed) {
@@ -62,6 +77,14 @@ std::vector<std::uint32_t> zipf_rows(std::uint64_t rows, std::size_t count, std:
     pick = static_cast<std::uint32_t>(splitmix64(rank) % rows);
   }
   return picks;
+}
+
+std::vector<std::uint32_t> shuffled_rows(std::uint64_t rows, std::uint64_t seed) {
+  std::vector<std::uint32_t> order(rows);
+  std::iota(order.begin(), order.end(), 0U);
+  for (std::size_t left = order.size(); left > 1; --left)
+    std::swap(order[left - 1], order[splitmix64(seed++) % left]);
+  return order;
 }
 
 std::vector<Key> keys_of(std::span<const std::uint32_t> rows) {

@@ -10,6 +10,7 @@
 #include <string>
 
 #include <fcntl.h>
+#include <sys/mman.h>
 #include <sys/resource.h>
 #include <sys/stat.h>
 #include <sys/sysmacros.h>
@@ -24,6 +25,16 @@ namespace vectolith::bench {
 namespace {
 
 constexpr std::uint64_t kSectorBytes = 512;  // In /sys/…/stat and st_blocks, whatever the device's own.
+
+/// The number that follows `label` in a file of /proc.
+std::uint64_t number_in(const std::string& path, std::string_view label) {
+  std::ifstream file(path);
+  for (std::string word; file >> word;) {
+    std::uint64_t number = 0;
+    if (word == label && file >> number) return number;
+  }
+  die(path, "lacks " + std::string(label));
+}
 
 pid_t fork_or_die() {
   std::fflush(nullptr);
@@ -42,13 +53,42 @@ int wait_for(pid_t child) {
 
 }  // namespace
 
-std::uint64_t rss_anon_bytes() {
-  std::ifstream status("/proc/self/status");
-  for (std::string word; status >> word;) {
-    std::uint64_t kib = 0;
-    if (word == "RssAnon:" && status >> kib) return kib * 1024;
+std::uint64_t rss_anon_bytes(pid_t process) {
+  return number_in("/proc/" + std::to_string(process) + "/status", "RssAnon:") * 1024;
+}
+
+ProcessIoBytes process_io_bytes(pid_t process) {
+  const std::string path = "/proc/" + std::to_string(process) + "/io";
+  const auto bytes = [&](std::string_view label) {
+    return static_cast<std::int64_t>(number_in(path, label));
+  };
+  return {.read = bytes("read_bytes:"), .written = bytes("write_bytes:") - bytes("cancelled_write_bytes:")};
+}
+
+double resident_share(std::span<const std::span<const std::byte>> ranges) {
+  const auto page = static_cast<std::uintptr_t>(::sysconf(_SC_PAGESIZE));
+  std::size_t pages = 0;
+  std::size_t resident = 0;
+  for (const auto range : ranges) {
+    const auto first = reinterpret_cast<std::uintptr_t>(range.data()) / page * page;
+    const auto bytes = reinterpret_cast<std::uintptr_t>(range.data() + range.size()) - first;
+    std::vector<unsigned char> bits((bytes + page - 1) / page);
+    must_be(::mincore(reinterpret_cast<void*>(first), bytes, bits.data()) == 0, "mincore knows the mapping");
+    pages += bits.size();
+    for (const auto bit : bits) resident += bit & 1U;
   }
-  die("/proc/self/status", "has no RssAnon");
+  return pages == 0 ? 1.0 : static_cast<double>(resident) / static_cast<double>(pages);
+}
+
+std::uint64_t allocated_bytes(const std::filesystem::path& directory) {
+  std::uint64_t bytes = 0;
+  std::error_code absent;
+  for (const auto& entry : std::filesystem::recursive_directory_iterator(directory, absent)) {
+    struct stat info{};
+    if (::lstat(entry.path().c_str(), &info) == 0)
+      bytes += static_cast<std::uint64_t>(info.st_blocks) * kSectorBytes;
+  }
+  return bytes;
 }
 
 std::uint64_t major_faults() {
@@ -83,14 +123,23 @@ StoreBlocks store_blocks(const std::filesystem::path& directory) {
 }
 
 void drop_cached_files(const std::filesystem::path& directory) {
-  for (const auto& entry : std::filesystem::directory_iterator(directory)) {
+  // Dirty pages cannot be dropped.
+  const int root = ::open(directory.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+  must_be(root >= 0 && ::syncfs(root) == 0, "the file system is synced");
+  ::close(root);
+  for (const auto& entry : std::filesystem::recursive_directory_iterator(directory)) {
+    if (!entry.is_regular_file()) continue;
     const int fd = ::open(entry.path().c_str(), O_RDONLY | O_CLOEXEC);
     if (fd < 0) continue;
-    // Dirty pages cannot be dropped.
-    ::fdatasync(fd);
     ::posix_fadvise(fd, 0, 0, POSIX_FADV_DONTNEED);
     ::close(fd);
   }
+}
+
+bool drop_system_caches() {
+  ::sync();
+  std::ofstream file("/proc/sys/vm/drop_caches");
+  return static_cast<bool>(file << "3" << std::flush);
 }
 
 std::vector<double> in_child(const std::function<std::vector<double>()>& work) {

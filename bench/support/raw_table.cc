@@ -52,6 +52,28 @@ std::uint64_t raw_hash(const Key& key) noexcept {
   return hash;
 }
 
+std::size_t copy_grouped(const RawTable& table, const std::byte* base, std::span<const Key> keys,
+                         std::span<std::byte> matrix) noexcept {
+  const std::size_t bytes = matrix.size() / keys.size();
+  std::size_t hits = 0;
+  for (const auto& key : keys) table.prefetch(raw_hash(key));
+  std::array<const std::byte*, kGroup> found{};
+  for (std::size_t first = 0; first < keys.size(); first += kGroup) {
+    const std::size_t count = std::min(kGroup, keys.size() - first);
+    for (std::size_t i = 0; i < count; ++i) {
+      const auto row = table.find(raw_hash(keys[first + i]));
+      found[i] = row == RawTable::kAbsent ? nullptr : base + row * bytes;
+      if (found[i] != nullptr) __builtin_prefetch(found[i]);
+    }
+    for (std::size_t i = 0; i < count; ++i) {
+      if (found[i] == nullptr) continue;
+      std::memcpy(matrix.data() + (first + i) * bytes, found[i], bytes);
+      ++hits;
+    }
+  }
+  return hits;
+}
+
 RawFile::RawFile(const std::filesystem::path& path, std::uint64_t rows, const VectorSource& source)
     : rows_(rows),
       vector_bytes_(source.vector_bytes()),
@@ -96,26 +118,6 @@ RawStore::RawStore(const std::filesystem::path& path, std::uint64_t rows, const 
     : file_(path, rows, source), table_(rows) {
   for (std::uint64_t row = 0; row < rows; ++row)
     table_.insert(raw_hash(key_of(row)), static_cast<std::uint32_t>(row));
-}
-
-std::size_t RawStore::multi_get_copy(std::span<const Key> keys, std::span<std::byte> matrix) const noexcept {
-  const std::size_t bytes = file_.vector(0).size();
-  std::size_t hits = 0;
-  for (const auto& key : keys) table_.prefetch(raw_hash(key));
-  std::array<const std::byte*, kGroup> found{};
-  for (std::size_t first = 0; first < keys.size(); first += kGroup) {
-    const std::size_t count = std::min(kGroup, keys.size() - first);
-    for (std::size_t i = 0; i < count; ++i) {
-      found[i] = get(keys[first + i]).data();
-      if (found[i] != nullptr) __builtin_prefetch(found[i]);
-    }
-    for (std::size_t i = 0; i < count; ++i) {
-      if (found[i] == nullptr) continue;
-      std::memcpy(matrix.data() + (first + i) * bytes, found[i], bytes);
-      ++hits;
-    }
-  }
-  return hits;
 }
 
 }  // namespace vectolith::bench

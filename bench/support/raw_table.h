@@ -55,6 +55,11 @@ class RawTable {
 /// The digest is random already, so a raw table needs no hash function at all.
 std::uint64_t raw_hash(const Key& key) noexcept;
 
+/// Copies hit i into row i of `matrix`, from the array at `base`: slots, then first lines, prefetched in
+/// groups of 16.
+std::size_t copy_grouped(const RawTable& table, const std::byte* base, std::span<const Key> keys,
+                         std::span<std::byte> matrix) noexcept;
+
 /// All vectors in one mapped file, in row order, without meta or sums.
 class RawFile {
  public:
@@ -91,8 +96,9 @@ class RawStore {
     const auto row = table_.find(raw_hash(key));
     return row == RawTable::kAbsent ? std::span<const std::byte>() : file_.vector(row);
   }
-  /// Copies hit i into row i of `matrix`: slots, then first lines, prefetched in groups of 16.
-  std::size_t multi_get_copy(std::span<const Key> keys, std::span<std::byte> matrix) const noexcept;
+  std::size_t multi_get_copy(std::span<const Key> keys, std::span<std::byte> matrix) const noexcept {
+    return copy_grouped(table_, file_.vector(0).data(), keys, matrix);
+  }
   [[nodiscard]] const RawFile& file() const noexcept { return file_; }
   [[nodiscard]] RawFile& file() noexcept { return file_; }
 
