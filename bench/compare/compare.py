@@ -79,7 +79,7 @@ class Mode:
 
 MODES = {
     "full": Mode(rows=1_000_000, rounds=3, seconds=2.0, cold_reads=20_000, puts=20_000, timeout_s=3600),
-    "quick": Mode(rows=10_000, rounds=1, seconds=0.1, cold_reads=1_000, puts=300, timeout_s=120, left_out=("files",)),
+    "quick": Mode(rows=8_000, rounds=1, seconds=0.1, cold_reads=1_000, puts=300, timeout_s=120, left_out=("files",)),
     # Shows that everything runs, not how fast. An odd number of rows, for the ends of batches and pages.
     "smoke": Mode(rows=701, rounds=1, seconds=0.01, cold_reads=200, puts=40, timeout_s=120),
 }
