@@ -195,6 +195,20 @@ Result<void> StoreImpl::run(PendingWrite& write) {
   return {};
 }
 
+Result<EraseResult> StoreImpl::erase(FamilyState& family, const Key& key,
+                                     std::optional<Durability> durability) {
+  const BatchRow row{key, {}};
+  const std::uint64_t hash = context_.hasher(key);
+  PendingWrite write;
+  write.kind = PendingWrite::Kind::kErase;
+  write.level = durability.value_or(context_.options.durability);
+  write.family = &family;
+  write.rows = {&row, 1};
+  write.hashes = {&hash, 1};
+  VECTOLITH_TRY(run(write));
+  return EraseResult{write.existed, {write.commit}};
+}
+
 Result<void> StoreImpl::submit(const std::shared_ptr<PendingWrite>& write) {
   constexpr std::size_t kPendingMax = 65'536;
   VECTOLITH_TRY(context_.check_writable());
