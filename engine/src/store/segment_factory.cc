@@ -54,16 +54,21 @@ Result<std::uint32_t> SegmentFactory::capacity(const FamilyState& family, std::u
 
 Result<std::shared_ptr<MappedSegment>> SegmentFactory::create(const FamilyState& family,
                                                               std::uint64_t file_bytes, bool prewrite) {
-  while (true) {
+  for (bool has_collected = false;;) {
     VECTOLITH_TRY_ASSIGN(const auto shape, geometry(family, file_bytes));
     auto segment = MappedSegment::create(*context_.directory, header(family, shape), prewrite, context_.heap);
     if (segment) {
       VECTOLITH_TRY((*segment)->map());
       return segment;
     }
-    const bool smaller_may_fit =
-        segment.error().code() == ErrorCode::kNoSpace && shape.file_bytes > (2ULL << 20);
-    if (!smaller_may_fit) return segment;
+    if (segment.error().code() != ErrorCode::kNoSpace) return segment;
+    // A dropped file keeps its blocks until it is unmapped: those that nobody can be reading any more are
+    // unmapped now.
+    if (!std::exchange(has_collected, true)) {
+      context_.epochs.collect_all();
+      continue;
+    }
+    if (shape.file_bytes <= (2ULL << 20)) return segment;
     file_bytes = shape.file_bytes / 2;
   }
 }

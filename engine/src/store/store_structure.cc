@@ -117,7 +117,9 @@ Result<void> StoreImpl::drop_family(std::string_view name) {
     context_.families.erase(family->id);
   }
   for (const auto id : removed) (void)context_.directory->unlink(format::segment_name(id));
-  // Readers in a scope may still look at its segments; handles keep the rest.
+  family->active.reset();
+  family->prepared.reset();
+  // Readers in a scope may still look at its segments.
   context_.epochs.retire([family] { family->by_ordinal.clear(); });
   return {};
 }
