@@ -5,7 +5,6 @@
 #include <cstdint>
 #include <cstdlib>
 #include <ctime>
-#include <fstream>
 #include <functional>
 #include <memory>
 #include <string>
@@ -19,26 +18,17 @@
 #include <unistd.h>
 
 #include "index/index.h"
+#include "support/bench_data.h"
 #include "support/bench_setup.h"
+#include "support/machine_counters.h"
 
 namespace {
 
 using namespace vectolith::engine;
+using vectolith::bench::rss_anon_bytes;
+using vectolith::bench::splitmix64;
 
 constexpr std::uint32_t kShards = 8;
-
-/// The sum of RssAnon, as the kernel counts it.
-std::uint64_t anonymous_bytes() {
-  std::ifstream status("/proc/self/status");
-  for (std::string word; status >> word;) {
-    if (word == "RssAnon:") {
-      std::uint64_t kib = 0;
-      status >> kib;
-      return kib * 1024;
-    }
-  }
-  return 0;
-}
 
 bool barrier_all_threads() {
   static const bool registered =
@@ -56,7 +46,7 @@ class MappedPages final : public PageSource {
   }
   void release(void* memory, std::size_t bytes) noexcept override {
     // Just before memory goes there is most of it.
-    if (watch_) peak_ = std::max(peak_, anonymous_bytes());
+    if (watch_) peak_ = std::max(peak_, rss_anon_bytes());
     munmap(memory, bytes);
   }
   [[nodiscard]] std::uint64_t peak() const noexcept { return peak_; }
@@ -65,14 +55,6 @@ class MappedPages final : public PageSource {
   bool watch_;
   std::uint64_t peak_ = 0;
 };
-
-/// splitmix64: the same keys in every run.
-constexpr std::uint64_t hash_of(std::uint64_t key) noexcept {
-  std::uint64_t z = (key + 1) * 0x9E3779B97F4A7C15;
-  z = (z ^ (z >> 30)) * 0xBF58476D1CE4E5B9;
-  z = (z ^ (z >> 27)) * 0x94D049BB133111EB;
-  return z ^ (z >> 31);
-}
 
 constexpr Location location_for(std::uint64_t key) noexcept {
   return {.ordinal = static_cast<std::uint32_t>(key >> 20), .row = static_cast<std::uint32_t>(key & kRowMax)};
@@ -88,7 +70,7 @@ struct Filled {
     std::vector<Index::Row> batch(std::min<std::uint64_t>(rows, 1 << 16));
     for (std::uint64_t key = 0; key < rows;) {
       const std::uint64_t count = std::min<std::uint64_t>(batch.size(), rows - key);
-      for (std::uint64_t i = 0; i < count; ++i, ++key) batch[i] = {hash_of(key), location_for(key)};
+      for (std::uint64_t i = 0; i < count; ++i, ++key) batch[i] = {splitmix64(key), location_for(key)};
       if (!index->insert_batch(std::span(batch).first(count))) std::abort();
     }
   }
@@ -114,7 +96,7 @@ void insert_growing(benchmark::State& state) {
   for ([[maybe_unused]] auto run : state) {
     Filled fresh(rows, 0);
     for (std::uint64_t key = 0; key < rows; ++key) {
-      if (!fresh.index->insert(hash_of(key), location_for(key))) std::abort();
+      if (!fresh.index->insert(splitmix64(key), location_for(key))) std::abort();
     }
   }
   state.SetItemsProcessed(state.iterations() * state.range(0));
@@ -135,7 +117,7 @@ void longest_insert(benchmark::State& state) {
     Filled fresh(rows, 0);
     for (std::uint64_t key = 0; key < rows; ++key) {
       const std::int64_t start = thread_ns();
-      if (!fresh.index->insert(hash_of(key), location_for(key))) std::abort();
+      if (!fresh.index->insert(splitmix64(key), location_for(key))) std::abort();
       const std::int64_t taken = thread_ns() - start;
       if (taken <= longest.front()) continue;
       std::ranges::pop_heap(longest, std::greater{});
@@ -167,8 +149,8 @@ class Draw {
 
   Draw(std::uint64_t rows, bool present) : keys_(std::clamp<std::uint64_t>(rows, kGroup, 1 << 22)) {
     for (std::uint64_t draw = 0; draw < keys_.size(); ++draw) {
-      const std::uint64_t key = hash_of(~draw) % rows + (present ? 0 : rows);
-      keys_[draw] = {hash_of(key), location_for(key)};
+      const std::uint64_t key = splitmix64(~draw) % rows + (present ? 0 : rows);
+      keys_[draw] = {splitmix64(key), location_for(key)};
     }
   }
   /// The next group of `kGroup` keys, round and round.
@@ -252,19 +234,19 @@ void bytes_per_row(benchmark::State& state) {
   const auto rows = static_cast<std::uint64_t>(state.range(0));
   filled(0);  // nothing else of ours is resident
   for ([[maybe_unused]] auto run : state) {
-    const std::uint64_t before = anonymous_bytes();
+    const std::uint64_t before = rss_anon_bytes();
     MappedPages pages(true);
     EpochDomain epochs(barrier_all_threads);
     const auto index = Index::create({.shards = kShards}, epochs, pages).value();
     for (std::uint64_t key = 0; key < rows; ++key) {
-      if (!index->insert(hash_of(key), location_for(key))) std::abort();
+      if (!index->insert(splitmix64(key), location_for(key))) std::abort();
     }
     const auto per_row = [rows](std::uint64_t bytes) {
       return static_cast<double>(bytes) / static_cast<double>(rows);
     };
     state.counters["counted_B"] = per_row(index->memory_bytes());
-    state.counters["resident_B"] = per_row(anonymous_bytes() - before);
-    state.counters["peak_B"] = per_row(std::max(pages.peak(), anonymous_bytes()) - before);
+    state.counters["resident_B"] = per_row(rss_anon_bytes() - before);
+    state.counters["peak_B"] = per_row(std::max(pages.peak(), rss_anon_bytes()) - before);
   }
 }
 

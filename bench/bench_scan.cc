@@ -111,8 +111,5 @@ void add_benchmarks(const Setup& setup, std::unique_ptr<Bench>& bench) {
 }  // namespace vectolith::bench
 
 int main(int argc, char** argv) {
-  std::unique_ptr<vectolith::bench::Bench> bench;
-  return vectolith::bench::run_benchmarks(argc, argv, [&](const vectolith::bench::Setup& setup) {
-    vectolith::bench::add_benchmarks(setup, bench);
-  });
+  return vectolith::bench::run_benchmarks(argc, argv, vectolith::bench::add_benchmarks);
 }

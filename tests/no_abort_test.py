@@ -30,19 +30,7 @@ HEADERS = re.compile(r"<(?:iostream|cassert|assert\.h|csignal|err\.h|csetjmp|set
 
 
 def check(root):
-    findings = []
-    for path in cpp_source.sources(root, ("format", "engine")):
-        if path.as_posix() == DCHECK:
-            continue
-        text = (root / path).read_text(encoding="utf-8")
-        for line, spelling in cpp_source.includes(text):
-            if HEADERS.fullmatch(spelling):
-                findings.append(f"{path}:{line}: includes {spelling}; a library returns errors")
-        code = cpp_source.code_only(text)
-        for match in FORBIDDEN.finditer(code):
-            line = cpp_source.line_of(code, match.start())
-            findings.append(f"{path}:{line}: '{match[0].strip()}'; a library returns errors")
-    return findings
+    return cpp_source.library_findings(root, DCHECK, HEADERS, FORBIDDEN, "a library returns errors")
 
 
 GOOD = {

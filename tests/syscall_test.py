@@ -57,19 +57,7 @@ FORBIDDEN = re.compile(
 
 
 def check(root):
-    findings = []
-    for path in cpp_source.sources(root, ("format", "engine")):
-        if path.as_posix().startswith(ALLOWED):
-            continue
-        text = (root / path).read_text(encoding="utf-8")
-        for line, spelling in cpp_source.includes(text):
-            if HEADERS.fullmatch(spelling):
-                findings.append(f"{path}:{line}: includes {spelling}; only {ALLOWED} speaks to the system")
-        code = cpp_source.code_only(text)
-        for match in FORBIDDEN.finditer(code):
-            line = cpp_source.line_of(code, match.start())
-            findings.append(f"{path}:{line}: '{match[0].strip()}'; only {ALLOWED} speaks to the system")
-    return findings
+    return cpp_source.library_findings(root, ALLOWED, HEADERS, FORBIDDEN, f"only {ALLOWED} speaks to the system")
 
 
 GOOD = {

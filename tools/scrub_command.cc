@@ -12,6 +12,7 @@
 #include "output.h"
 #include "progress.h"
 #include "repair_output.h"
+#include "stop_signal.h"
 
 namespace vectolith::tools {
 
@@ -66,6 +67,8 @@ Result<int> run_scrub(const ScrubArguments& arguments) {
   VECTOLITH_TRY_ASSIGN(options.from, parse_position(arguments.from));
   options.bytes_per_s = arguments.bytes_per_s;
   options.bytes_max = arguments.bytes_max;
+  options.should_stop = is_stop_wanted;
+  catch_stop_signals();
   VECTOLITH_TRY_ASSIGN(const auto report, scrub_wherever(arguments.common.directory, options));
   if (arguments.common.json) {
     Json json = report_json(report.found);

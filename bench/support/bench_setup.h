@@ -7,6 +7,7 @@
 #include <cstdlib>
 #include <filesystem>
 #include <functional>
+#include <memory>
 #include <string>
 #include <string_view>
 #include <utility>
@@ -32,6 +33,13 @@ struct Setup {
 /// Reads the environment, makes the work directory, lets `add` register benchmarks, runs them, and
 /// removes the directory again. Returns the exit status of the process.
 int run_benchmarks(int argc, char** argv, const std::function<void(const Setup&)>& add);
+
+/// As above for benchmarks that share a `Bench`: `add` makes it, and it goes after the last of them.
+template <class Bench>
+int run_benchmarks(int argc, char** argv, void (*add)(const Setup&, std::unique_ptr<Bench>&)) {
+  std::unique_ptr<Bench> bench;
+  return run_benchmarks(argc, argv, [&](const Setup& setup) { add(setup, bench); });
+}
 
 /// Ends the process with a message: a bench has nobody to hand an error to.
 [[noreturn]] void die(std::string_view what, std::string_view why);

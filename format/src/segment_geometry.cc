@@ -101,4 +101,16 @@ SegmentGeometry SegmentHeader::geometry() const noexcept {
           .file_bytes = file_bytes};
 }
 
+void SegmentHeader::set_geometry(const SegmentGeometry& geometry) noexcept {
+  row_bytes = geometry.row_bytes;
+  row_capacity = geometry.row_capacity;
+  meta_offset = geometry.meta_offset;
+  meta_bytes = geometry.meta_bytes;
+  matrix_offset = geometry.matrix_offset;
+  matrix_bytes = geometry.matrix_bytes;
+  footer_offset = geometry.footer_offset;
+  footer_bytes = geometry.footer_bytes;
+  file_bytes = geometry.file_bytes;
+}
+
 }  // namespace vectolith::format

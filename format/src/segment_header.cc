@@ -1,5 +1,6 @@
 /// @file
 /// Segment headers: encoding, and every check a hostile one has to pass.
+#include <algorithm>
 #include <string>
 #include <utility>
 
@@ -160,6 +161,17 @@ Result<SegmentHeader> decode_segment_header(std::span<const std::byte> bytes) {
                                                     : check_record_fields(header));
   VECTOLITH_TRY(check_regions(header));
   return header;
+}
+
+void SegmentHeader::set_spec(const ModelSpec& model) {
+  dim = model.dim;
+  dtype = model.dtype;
+  metric = model.metric;
+  unit_norm = model.unit_norm ? 1 : 0;
+  fingerprint = format::fingerprint(model);
+  const auto encoded = encode_model_spec(model);
+  spec_bytes = static_cast<std::uint32_t>(encoded.size());
+  std::ranges::copy(encoded, spec.begin());
 }
 
 Result<ModelSpec> segment_spec(const SegmentHeader& header) {

@@ -122,8 +122,7 @@ TEST_P(FullDisk, TakesPutsAgainInTheSameStoreOnceAFamilyIsDropped) {
   const std::uint64_t end = fill(f, 0);
   const auto dropped = store_->drop_family("old");
   ASSERT_TRUE(dropped.has_value()) << dropped.error().to_string();
-  old = f;  // The last handle of the dropped family.
-  // Its files are unmapped, and so give their space back, in the background.
+  // A footer that is being written holds a file of the dropped family a moment longer.
   std::uint64_t number = end;
   while (number < end + 500) {
     const auto done = put(f, number);

@@ -17,6 +17,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include <vectolith/format/manifest.h>
 #include <vectolith/verify.h>
 
 #include "engine/store/store_fixture.h"
@@ -81,6 +82,31 @@ class Predecessor {
     const int other = ::open(path.c_str(), O_RDWR | O_CLOEXEC);
     if (::pwrite(other, before.data(), before.size(), 0) != static_cast<ssize_t>(before.size())) ::_exit(14);
     start_write_of(file, at, &after[at]);
+  }
+
+  /// Commits until the manifest switches to its other file, takes back what the switch writes from `stage`
+  /// on, and starts to write the first block of that anew.
+  enum class SwitchStage : std::uint8_t { kSnapshot, kHeader };
+  void start_late_switch(SwitchStage stage) {
+    const std::string path = path_ + "/MANIFEST-1";
+    const int other = ::open(path.c_str(), O_RDWR | O_CLOEXEC);
+    auto then = read_file(path);
+    std::vector<std::byte> head(kBlock);
+    for (int i = 0; std::equal(head.begin(), head.end(), then.begin()); ++i) {
+      if (!intern_long_name(i) || ::pread(other, head.data(), kBlock, 0) != kBlock) ::_exit(18);
+    }
+    const auto header = format::decode_manifest_header(head);
+    if (!header.has_value()) ::_exit(19);
+    const auto after = read_file(path);
+    then.resize(after.size());
+    if (stage == SwitchStage::kHeader) std::copy_n(&after[kBlock], header->snapshot_bytes, &then[kBlock]);
+    if (::pwrite(other, then.data(), then.size(), 0) != static_cast<ssize_t>(then.size())) ::_exit(14);
+    const std::size_t at = stage == SwitchStage::kHeader ? 0 : kBlock;
+    start_write_of("MANIFEST-1", at, &after[at]);
+  }
+  /// A commit of the manifest; about a thousand fill it.
+  bool intern_long_name(int number) {
+    return store_->intern_scope("scope-" + std::to_string(number) + std::string(200, '.')).has_value();
   }
 
   /// Starts to write a block into a file that the engine has open.
@@ -257,6 +283,31 @@ TEST_F(GhostWriter, IntoTheManifestKeepsASuccessorOutUntilItHasLanded) {
     });
   });
   expect_refused(file);
+  land_and_expect_all(kRows);
+}
+
+// The story: the manifest is full and goes on in the other file: a snapshot, a barrier, and the header that
+// makes it count. The process dies in the middle, and a successor that judges the other file too early would
+// see it change under its hands, or would switch into it at the same time.
+TEST_F(GhostWriter, WithAManifestSwitchUnderWayKeepsASuccessorOutUntilItHasLanded) {
+  for (const auto stage : {Predecessor::SwitchStage::kSnapshot, Predecessor::SwitchStage::kHeader}) {
+    kill_with_write_in_flight("MANIFEST-1", [&](Predecessor& life) { life.start_late_switch(stage); });
+    expect_refused("MANIFEST-1");
+    land_and_expect_all(kRows);
+    fs::remove_all(path_);
+  }
+}
+
+TEST_F(GhostWriter, WithASwitchThroughThePageCacheKeepsTheDeadProcessAndSoASuccessorOut) {
+  const pid_t child = kill_in_write("write MANIFEST-1", [&](Predecessor& life) {
+    for (int i = 0;; ++i)
+      (void)life.store().intern_scope("scope-" + std::to_string(i) + std::string(200, '.'));
+  });
+  expect_refused("LOCK");
+  disk_->tell("release");
+  int status = 0;
+  ASSERT_EQ(::waitpid(child, &status, 0), child);
+  EXPECT_TRUE(WIFSIGNALED(status));
   land_and_expect_all(kRows);
 }
 

@@ -12,18 +12,6 @@ namespace {
 
 constexpr std::uint64_t kCreatedAtS = 1'750'000'000;
 
-void place(SegmentHeader& header, const SegmentGeometry& geometry) {
-  header.row_bytes = geometry.row_bytes;
-  header.row_capacity = geometry.row_capacity;
-  header.meta_offset = geometry.meta_offset;
-  header.meta_bytes = geometry.meta_bytes;
-  header.matrix_offset = geometry.matrix_offset;
-  header.matrix_bytes = geometry.matrix_bytes;
-  header.footer_offset = geometry.footer_offset;
-  header.footer_bytes = geometry.footer_bytes;
-  header.file_bytes = geometry.file_bytes;
-}
-
 SegmentHeader header_without_rows() {
   SegmentHeader header;
   header.store_uuid = uuid(0x10);
@@ -73,15 +61,8 @@ SegmentHeader vector_header(Dtype dtype) {
   const auto model = spec(dtype);
   SegmentHeader header = header_without_rows();
   header.kind = SegmentKind::kVector;
-  header.dim = model.dim;
-  header.dtype = model.dtype;
-  header.metric = model.metric;
-  header.unit_norm = model.unit_norm ? 1 : 0;
-  header.fingerprint = fingerprint(model);
-  const auto encoded = encode_model_spec(model);
-  header.spec_bytes = static_cast<std::uint32_t>(encoded.size());
-  std::ranges::copy(encoded, header.spec.begin());
-  place(header, *vector_geometry(kSegmentFileBytesMin, model.vector_bytes()));
+  header.set_spec(model);
+  header.set_geometry(*vector_geometry(kSegmentFileBytesMin, model.vector_bytes()));
   return header;
 }
 
@@ -89,7 +70,7 @@ SegmentHeader record_header() {
   SegmentHeader header = header_without_rows();
   header.kind = SegmentKind::kRecord;
   header.group = SegmentGroup::kNone;
-  place(header, *record_geometry(kSegmentFileBytesMin));
+  header.set_geometry(*record_geometry(kSegmentFileBytesMin));
   return header;
 }
 

@@ -51,6 +51,22 @@ def sources(root, folders):
     return sorted(found)
 
 
+def library_findings(root, exempt, headers, tokens, why):
+    """Findings in format/ and engine/ outside `exempt`: includes of `headers`, code that has `tokens`."""
+    findings = []
+    for path in sources(root, ("format", "engine")):
+        if path.as_posix().startswith(exempt):
+            continue
+        text = (root / path).read_text(encoding="utf-8")
+        for line, spelling in includes(text):
+            if headers.fullmatch(spelling):
+                findings.append(f"{path}:{line}: includes {spelling}; {why}")
+        code = code_only(text)
+        for match in tokens.finditer(code):
+            findings.append(f"{path}:{line_of(code, match.start())}: '{match[0].strip()}'; {why}")
+    return findings
+
+
 def findings_of_tree(check, files):
     """Runs check(root) on a tree made of {path: text}; for the self-tests of the checks."""
     with tempfile.TemporaryDirectory() as folder:

@@ -121,6 +121,11 @@ Uuid test_uuid(std::uint64_t number) {
   return checksum128(std::as_bytes(std::span<const std::uint64_t, 1>(&number, 1)));
 }
 
+Edit fat_edit(std::uint32_t number) {
+  return DefineInterned{
+      {InternedEntry::Table::kScope, number, 0, std::to_string(number) + std::string(4'000, 'x')}};
+}
+
 Edit random_edit(const ManifestState& state, Random& random) {
   for (;;) {
     if (auto edit = try_edit(state, random)) return *std::move(edit);

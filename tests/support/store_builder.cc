@@ -29,29 +29,6 @@ T value_of(Result<T> result) {
   return *std::move(result);
 }
 
-void set_geometry(SegmentHeader& header, const SegmentGeometry& geometry) {
-  header.row_bytes = geometry.row_bytes;
-  header.row_capacity = geometry.row_capacity;
-  header.meta_offset = geometry.meta_offset;
-  header.meta_bytes = geometry.meta_bytes;
-  header.matrix_offset = geometry.matrix_offset;
-  header.matrix_bytes = geometry.matrix_bytes;
-  header.footer_offset = geometry.footer_offset;
-  header.footer_bytes = geometry.footer_bytes;
-  header.file_bytes = geometry.file_bytes;
-}
-
-void set_spec(SegmentHeader& header, const ModelSpec& spec) {
-  header.dim = spec.dim;
-  header.dtype = spec.dtype;
-  header.metric = spec.metric;
-  header.unit_norm = spec.unit_norm ? 1 : 0;
-  header.fingerprint = fingerprint(spec);
-  const auto encoded = encode_model_spec(spec);
-  header.spec_bytes = static_cast<std::uint32_t>(encoded.size());
-  std::ranges::copy(encoded, header.spec.begin());
-}
-
 Key key_of(SegmentId segment, std::uint32_t row, const BuiltRow& fields) {
   return {.digest = Digest::from_number(segment.value << 32 | (row + 1)),
           .scope = fields.scope,
@@ -66,9 +43,9 @@ SegmentImage::SegmentImage(const Uuid& store, SegmentId id, FamilyId family, con
   header.segment_uuid = test_uuid(1'000 + id.value);
   header.segment_id = id;
   header.family_id = family;
-  if (spec != nullptr) set_spec(header, *spec);
-  set_geometry(header, value_of(spec != nullptr ? vector_geometry(kSegmentFileBytesMin, spec->vector_bytes())
-                                                : record_geometry(kSegmentFileBytesMin)));
+  if (spec != nullptr) header.set_spec(*spec);
+  header.set_geometry(value_of(spec != nullptr ? vector_geometry(kSegmentFileBytesMin, spec->vector_bytes())
+                                               : record_geometry(kSegmentFileBytesMin)));
   bytes.resize(header.file_bytes);
   write_header();
 }

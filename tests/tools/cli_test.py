@@ -8,6 +8,7 @@ import json
 import os
 import pathlib
 import shutil
+import signal
 import struct
 import subprocess
 import sys
@@ -25,6 +26,15 @@ OK, USAGE, NOT_FOUND, CORRUPTION, IO_ERROR, LOCKED, UNSUPPORTED = range(7)
 def digest_of(number):
     """The digest of row `number - 1` of an import without keys."""
     return (struct.pack("<Q", number) + bytes(24)).hex()
+
+
+def wait_until_it_catches(pid, number):
+    """Returns when the process has a handler for the signal."""
+    while True:
+        status = pathlib.Path(f"/proc/{pid}/status").read_text(encoding="ascii")
+        if int(status.split("SigCgt:")[1].split()[0], 16) >> (number - 1) & 1:
+            return
+        time.sleep(0.005)
 
 
 def npy(rows, descr="<f4", fortran=False, shape=None, version=1):
@@ -387,6 +397,18 @@ class BadInput(ToolTest):
         self.assertTrue(report["complete"])
         self.assertEqual((codes, damage), ({OK, CORRUPTION}, 1))
         self.fails(USAGE, "scrub", self.store, "--from", "here", says=["SEGMENT:ROW"])
+
+    def test_a_scrub_that_is_interrupted_says_where_to_go_on(self):
+        self.make_store(rows=3)
+        for number in (signal.SIGINT, signal.SIGTERM):
+            with subprocess.Popen([TOOL, "scrub", self.store, "--json", "--bytes-per-s", "1000"],
+                                  stdout=subprocess.PIPE, stderr=subprocess.DEVNULL) as scrub:
+                wait_until_it_catches(scrub.pid, number)
+                scrub.send_signal(number)
+                report = json.loads(scrub.communicate(timeout=60)[0])
+            self.assertEqual((scrub.returncode, report["complete"]), (OK, False))
+            rest = json.loads(self.run_tool("scrub", self.store, "--json", "--from", report["next"])[0])
+            self.assertEqual((rest["complete"], rest["rows"]), (True, 3))
 
     def run_on_small_disk(self, script, kib):
         """Runs a shell script in an empty file system of `kib` KiB of its own; returns the lines it prints."""

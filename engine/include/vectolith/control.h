@@ -49,7 +49,7 @@ class ControlClient {
   /// fsck of the live store by its owner.
   Result<FsckReport> fsck();
   /// Scrub of the live store by its owner, a piece of at most a second or 64 MiB at a time; the pauses are
-  /// this side's. Of `options` counts what is read, how fast, and from where.
+  /// this side's. Of `options` counts what is read, how fast, from where, and `should_stop` after each piece.
   Result<ScrubReport> scrub(const ScrubOptions& options = {});
 
  private:

@@ -92,6 +92,9 @@ struct ScrubOptions {
   /// Stops once this much of the segments was read, at the next row of a settled vector segment, or after
   /// the whole of any other segment. 0: does not stop.
   std::uint64_t bytes_max = 0;
+  /// Asked often, in a pause from another thread: true stops the scrub at the next place where `bytes_max`
+  /// could, without a pause until there.
+  std::function<bool()> should_stop{};
   std::function<void(std::uint64_t, std::uint64_t)> on_progress{};  ///< As for `fsck`.
   std::shared_ptr<engine::Environment> environment{};               ///< Null for the real one.
   bool online = false;                                              ///< As for `fsck`.

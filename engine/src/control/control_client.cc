@@ -290,12 +290,16 @@ Result<FsckReport> ControlClient::fsck() {
 }
 
 Result<ScrubReport> ControlClient::scrub(const ScrubOptions& options) {
-  engine::ReadPacer pacer(*state_->environment, options.bytes_per_s);
+  engine::ReadPacer pacer(*state_->environment, options.bytes_per_s, options.should_stop);
   const std::uint64_t at_once =
       options.bytes_per_s == 0 ? kScrubPieceBytesMax
                                : std::clamp(options.bytes_per_s, kScrubPieceBytesMin, kScrubPieceBytesMax);
   ScrubReport whole;
   whole.next = options.from;
+  const auto wants_more = [&] {
+    return !whole.is_complete && (options.bytes_max == 0 || whole.found.bytes < options.bytes_max) &&
+           !(options.should_stop && options.should_stop());
+  };
   do {
     const std::uint64_t left = options.bytes_max == 0 ? at_once : options.bytes_max - whole.found.bytes;
     const engine::ScrubRequest request{whole.next, std::min(at_once, left)};
@@ -306,7 +310,7 @@ Result<ScrubReport> ControlClient::scrub(const ScrubOptions& options) {
     whole.is_complete = piece.is_complete;
     pacer.spend(piece.found.bytes);
     engine::append(whole.found, std::move(piece.found));
-  } while (!whole.is_complete && (options.bytes_max == 0 || whole.found.bytes < options.bytes_max));
+  } while (wants_more());
   return whole;
 }
 

@@ -100,16 +100,6 @@ Result<ControlRow> read_row(format::Reader& reader) {
   return row;
 }
 
-/// Runs `read` over the payload and insists that it used all of it.
-template <class Read>
-auto decode_all(std::span<const std::byte> payload, Read&& read)
-    -> decltype(read(std::declval<format::Reader&>())) {
-  format::Reader reader(payload);
-  auto value = read(reader);
-  if (value.has_value()) VECTOLITH_TRY(reader.expect_end());
-  return value;
-}
-
 }  // namespace
 
 std::unexpected<Error> bad_control_value(std::string_view field, std::size_t offset, std::string expected,

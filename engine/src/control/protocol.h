@@ -11,6 +11,7 @@
 #include <string>
 #include <string_view>
 #include <type_traits>
+#include <utility>
 #include <vector>
 
 #include <vectolith/format/bytes.h>
@@ -158,6 +159,15 @@ Result<ScanEnd> decode_scan_end(std::span<const std::byte> payload);
 /// A code that this version does not know becomes kInternal and is named in `found`.
 Result<Error> decode_error(std::span<const std::byte> payload);
 
+/// Runs `read` over the payload and insists that it used all of it.
+template <class Read>
+auto decode_all(std::span<const std::byte> payload, Read&& read)
+    -> decltype(read(std::declval<format::Reader&>())) {
+  format::Reader reader(payload);
+  auto value = read(reader);
+  if (value.has_value()) VECTOLITH_TRY(reader.expect_end());
+  return value;
+}
 /// Reads a byte that must be 0 or 1.
 Result<bool> read_control_bool(format::Reader& reader);
 /// `text`, or as much of it as a length of 16 bits can name.

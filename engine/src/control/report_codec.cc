@@ -167,6 +167,29 @@ Result<std::vector<Entry>> read_list(format::Reader& reader, std::size_t entry_b
   return entries;
 }
 
+Result<StoreStats> read_stats(format::Reader& reader) {
+  StoreStats stats;
+  VECTOLITH_TRY_ASSIGN(stats.io_backend, reader.read_string());
+  VECTOLITH_TRY_ASSIGN(stats.io_fallback, reader.read_string());
+  VECTOLITH_TRY_ASSIGN(stats.read_only, read_control_bool(reader));
+  VECTOLITH_TRY(read_counters(reader, stats, kStatsCounters));
+  const auto offset = reader.offset();
+  VECTOLITH_TRY_ASSIGN(const auto reasons, reader.read<std::uint32_t>());
+  if (reasons != stats.rejected.size()) {
+    return bad_control_value("number of reject reasons", offset, std::to_string(stats.rejected.size()),
+                             reasons);
+  }
+  for (auto& count : stats.rejected) {
+    VECTOLITH_TRY_ASSIGN(count, reader.read<std::uint64_t>());
+  }
+  VECTOLITH_TRY_ASSIGN(stats.families, read_list(reader, kFamilyStatsBytesMin, read_family_stats));
+  return stats;
+}
+
+Result<std::vector<FamilyInfo>> read_family_list(format::Reader& reader) {
+  return read_list(reader, kFamilyInfoBytesMin, read_family_info);
+}
+
 Result<FsckReport> read_fsck_report(format::Reader& reader) {
   FsckReport report;
   VECTOLITH_TRY(read_counters(reader, report, kFsckCounters));
@@ -184,6 +207,21 @@ Result<ScrubPosition> read_position(format::Reader& reader) {
   VECTOLITH_TRY_ASSIGN(position.segment.value, reader.read<std::uint64_t>());
   VECTOLITH_TRY_ASSIGN(position.row, reader.read<std::uint32_t>());
   return position;
+}
+
+Result<ScrubRequest> read_scrub_request(format::Reader& reader) {
+  ScrubRequest request;
+  VECTOLITH_TRY_ASSIGN(request.from, read_position(reader));
+  VECTOLITH_TRY_ASSIGN(request.bytes_max, reader.read<std::uint64_t>());
+  return request;
+}
+
+Result<ScrubReport> read_scrub_report(format::Reader& reader) {
+  ScrubReport report;
+  VECTOLITH_TRY_ASSIGN(report.next, read_position(reader));
+  VECTOLITH_TRY_ASSIGN(report.is_complete, read_control_bool(reader));
+  VECTOLITH_TRY_ASSIGN(report.found, read_fsck_report(reader));
+  return report;
 }
 
 }  // namespace
@@ -243,57 +281,19 @@ void encode_control(format::Writer& writer, const ScrubReport& report) {
 }
 
 Result<StoreStats> decode_stats_answer(std::span<const std::byte> payload) {
-  format::Reader reader(payload);
-  StoreStats stats;
-  VECTOLITH_TRY_ASSIGN(stats.io_backend, reader.read_string());
-  VECTOLITH_TRY_ASSIGN(stats.io_fallback, reader.read_string());
-  VECTOLITH_TRY_ASSIGN(stats.read_only, read_control_bool(reader));
-  VECTOLITH_TRY(read_counters(reader, stats, kStatsCounters));
-  const auto offset = reader.offset();
-  VECTOLITH_TRY_ASSIGN(const auto reasons, reader.read<std::uint32_t>());
-  if (reasons != stats.rejected.size()) {
-    return bad_control_value("number of reject reasons", offset, std::to_string(stats.rejected.size()),
-                             reasons);
-  }
-  for (auto& count : stats.rejected) {
-    VECTOLITH_TRY_ASSIGN(count, reader.read<std::uint64_t>());
-  }
-  VECTOLITH_TRY_ASSIGN(stats.families, read_list(reader, kFamilyStatsBytesMin, read_family_stats));
-  VECTOLITH_TRY(reader.expect_end());
-  return stats;
+  return decode_all(payload, read_stats);
 }
-
 Result<std::vector<FamilyInfo>> decode_families_answer(std::span<const std::byte> payload) {
-  format::Reader reader(payload);
-  VECTOLITH_TRY_ASSIGN(auto families, read_list(reader, kFamilyInfoBytesMin, read_family_info));
-  VECTOLITH_TRY(reader.expect_end());
-  return families;
+  return decode_all(payload, read_family_list);
 }
-
 Result<FsckReport> decode_fsck_answer(std::span<const std::byte> payload) {
-  format::Reader reader(payload);
-  VECTOLITH_TRY_ASSIGN(auto report, read_fsck_report(reader));
-  VECTOLITH_TRY(reader.expect_end());
-  return report;
+  return decode_all(payload, read_fsck_report);
 }
-
 Result<ScrubRequest> decode_scrub_request(std::span<const std::byte> payload) {
-  format::Reader reader(payload);
-  ScrubRequest request;
-  VECTOLITH_TRY_ASSIGN(request.from, read_position(reader));
-  VECTOLITH_TRY_ASSIGN(request.bytes_max, reader.read<std::uint64_t>());
-  VECTOLITH_TRY(reader.expect_end());
-  return request;
+  return decode_all(payload, read_scrub_request);
 }
-
 Result<ScrubReport> decode_scrub_answer(std::span<const std::byte> payload) {
-  format::Reader reader(payload);
-  ScrubReport report;
-  VECTOLITH_TRY_ASSIGN(report.next, read_position(reader));
-  VECTOLITH_TRY_ASSIGN(report.is_complete, read_control_bool(reader));
-  VECTOLITH_TRY_ASSIGN(report.found, read_fsck_report(reader));
-  VECTOLITH_TRY(reader.expect_end());
-  return report;
+  return decode_all(payload, read_scrub_report);
 }
 
 }  // namespace vectolith::engine

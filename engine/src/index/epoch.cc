@@ -184,12 +184,23 @@ bool EpochDomain::order_before_scan() {
 
 std::size_t EpochDomain::collect() {
   if (retired() == 0 || collecting_.test_and_set(std::memory_order_acquire)) return 0;
+  return run_deleters();
+}
+
+std::size_t EpochDomain::collect_all() {
+  while (collecting_.test_and_set(std::memory_order_acquire))
+    collecting_.wait(true, std::memory_order_acquire);
+  return run_deleters();
+}
+
+std::size_t EpochDomain::run_deleters() {
   // What is retired after the barrier might be seen by a reader that the scan does not see yet.
   const std::uint64_t epoch = epoch_.load(std::memory_order_acquire);
   std::vector<Retired> over;
-  if (order_before_scan()) over = take_before(std::min(epoch, registry_->oldest()));
+  if (retired() != 0 && order_before_scan()) over = take_before(std::min(epoch, registry_->oldest()));
+  for (Retired& retired : over) std::exchange(retired.deleter, nullptr)();
   collecting_.clear(std::memory_order_release);
-  for (const Retired& retired : over) retired.deleter();
+  collecting_.notify_all();
   return over.size();
 }
 

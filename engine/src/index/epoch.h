@@ -117,6 +117,8 @@ class EpochDomain {
   /// Runs the deleters whose grace is over; returns how many. Never waits for a reader, and does
   /// nothing while another thread collects. Cost: a barrier, if anything is retired.
   std::size_t collect();
+  /// As `collect`, but waits for the deleters that another thread runs. Not for use in a deleter.
+  std::size_t collect_all();
   /// Returns when all scopes that had begun have ended. Must not be called inside a scope.
   void synchronize();
   /// How many deleters wait.
@@ -131,6 +133,7 @@ class EpochDomain {
   };
 
   detail::EpochSlot* find_slot();
+  std::size_t run_deleters();
   bool order_before_scan();
   std::vector<Retired> take_before(std::uint64_t epoch);
 
@@ -146,7 +149,7 @@ class EpochDomain {
   std::shared_ptr<detail::EpochRegistry> registry_;
   mutable std::mutex mutex_;
   std::vector<Retired> retired_;  ///< By ascending epoch. Guarded by mutex_.
-  std::atomic_flag collecting_;
+  std::atomic_flag collecting_;   ///< Until the last deleter returned.
 };
 
 }  // namespace vectolith::engine

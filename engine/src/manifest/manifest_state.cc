@@ -72,29 +72,38 @@ std::string_view to_string(SegmentPhase phase) noexcept {
   return "unknown";
 }
 
+format::Edit edit_of(const FamilyEntry& family) {
+  return format::CreateFamily{
+      family.id, family.kind, family.name,
+      family.spec ? format::encode_model_spec(*family.spec) : std::vector<std::byte>{},
+      family.segment_bytes_target};
+}
+
+std::vector<format::Edit> edits_of(const SegmentEntry& segment) {
+  std::vector<format::Edit> edits{
+      format::AddSegment{segment.id, segment.family, segment.uuid, segment.file_bytes}};
+  switch (segment.phase) {
+    case SegmentPhase::kActive: break;
+    case SegmentPhase::kSuspended:
+      edits.emplace_back(format::SuspendSegment{segment.id, segment.row_count});
+      break;
+    case SegmentPhase::kFrozen:
+      edits.emplace_back(
+          format::FreezeSegment{segment.id, segment.row_count, segment.rows_durable, segment.invalid});
+      break;
+    case SegmentPhase::kSealed:
+      edits.emplace_back(format::SealSegment{segment.id, segment.row_count, segment.first_sequence,
+                                             segment.last_sequence, segment.invalid});
+      break;
+  }
+  return edits;
+}
+
 Result<void> ManifestState::apply(const format::Edit& edit) {
   VECTOLITH_TRY(std::visit([this](const auto& typed) { return on(typed); }, edit));
   if (!std::holds_alternative<format::CleanClose>(edit)) clean_close_.reset();
   return {};
 }
-
-namespace {
-
-/// The edit that takes a segment from active to where it is; none if it is active.
-std::optional<format::Edit> phase_edit(const SegmentEntry& segment) {
-  switch (segment.phase) {
-    case SegmentPhase::kActive: return std::nullopt;
-    case SegmentPhase::kSuspended: return format::SuspendSegment{segment.id, segment.row_count};
-    case SegmentPhase::kFrozen:
-      return format::FreezeSegment{segment.id, segment.row_count, segment.rows_durable, segment.invalid};
-    case SegmentPhase::kSealed:
-      return format::SealSegment{segment.id, segment.row_count, segment.first_sequence, segment.last_sequence,
-                                 segment.invalid};
-  }
-  return std::nullopt;
-}
-
-}  // namespace
 
 std::vector<format::Edit> ManifestState::snapshot() const {
   std::vector<format::Edit> edits;
@@ -102,15 +111,9 @@ std::vector<format::Edit> ManifestState::snapshot() const {
   // The reservation comes before any suspended segment, which it would turn active.
   edits.emplace_back(format::ReserveSequences{sequences_until_});
   for (const format::InternedEntry& entry : interned_) edits.emplace_back(format::DefineInterned{entry});
-  for (const auto& [id, family] : families_) {
-    auto spec = family.spec ? format::encode_model_spec(*family.spec) : std::vector<std::byte>{};
-    edits.emplace_back(
-        format::CreateFamily{id, family.kind, family.name, std::move(spec), family.segment_bytes_target});
-  }
-  for (const auto& [id, segment] : segments_) {
-    edits.emplace_back(format::AddSegment{id, segment.family, segment.uuid, segment.file_bytes});
-    if (auto edit = phase_edit(segment)) edits.push_back(*std::move(edit));
-  }
+  for (const auto& [id, family] : families_) edits.push_back(edit_of(family));
+  for (const auto& [id, segment] : segments_)
+    for (format::Edit& edit : edits_of(segment)) edits.push_back(std::move(edit));
   for (const auto& [id, journal] : journals_) {
     edits.emplace_back(format::AddJournal{id, journal.uuid, journal.file_bytes});
   }

@@ -65,6 +65,11 @@ struct JournalEntry {
 /// "active", "suspended", "frozen" or "sealed".
 std::string_view to_string(SegmentPhase phase) noexcept;
 
+/// The edit that creates a family.
+format::Edit edit_of(const FamilyEntry& family);
+/// The edits that add a segment and take it to its phase.
+std::vector<format::Edit> edits_of(const SegmentEntry& segment);
+
 /// The value that the manifest's edits build. Pure: no I/O.
 class ManifestState {
  public:

@@ -145,16 +145,14 @@ Result<std::size_t> Committer::run_for(FamilyState& family, std::uint32_t rows) 
 }
 
 Result<std::shared_ptr<MappedSegment>> Committer::next_segment(FamilyState& family, std::uint32_t rows) {
-  std::shared_ptr<MappedSegment> prepared;
-  {
-    const std::lock_guard lock(family.prepare_mutex);
-    prepared = std::exchange(family.prepared, nullptr);
-  }
+  // To the end: a segment that was prepared meanwhile would take the last space from this one.
+  const std::lock_guard lock(family.prepare_mutex);
+  auto prepared = std::exchange(family.prepared, nullptr);
   if (prepared != nullptr && prepared->capacity() >= rows) return prepared;
   if (prepared != nullptr) {
     const std::array<format::Edit, 1> edits = {format::RemoveSegment{prepared->id()}};
     VECTOLITH_TRY(context_.manifest.commit(edits, true));
-    factory_.remove_file(*prepared);
+    factory_.remove_file(*std::exchange(prepared, nullptr));
   }
   std::uint64_t bytes = family.next_segment_bytes.load();
   VECTOLITH_TRY_ASSIGN(const auto capacity, factory_.capacity(family, bytes));

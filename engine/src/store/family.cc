@@ -160,17 +160,7 @@ Result<std::vector<PutResult>> Family::put_batch(std::span<const BatchRow> rows,
 }
 
 Result<EraseResult> Family::erase(const Key& key, std::optional<Durability> durability) {
-  auto& context = store_->context();
-  const BatchRow row{key, {}};
-  const std::uint64_t hash = context.hasher(key);
-  PendingWrite write;
-  write.kind = PendingWrite::Kind::kErase;
-  write.level = durability.value_or(context.options.durability);
-  write.family = state_.get();
-  write.rows = {&row, 1};
-  write.hashes = {&hash, 1};
-  VECTOLITH_TRY(store_->run(write));
-  return EraseResult{write.existed, {write.commit}};
+  return store_->erase(*state_, key, durability);
 }
 
 Result<std::optional<VectorView>> Family::get(const ReadScope& /*scope*/, const Key& key,

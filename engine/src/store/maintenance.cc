@@ -54,7 +54,8 @@ void Maintenance::prepare_segments() {
 }
 
 void Maintenance::prepare(FamilyState& family) {
-  const std::lock_guard lock(family.prepare_mutex);
+  const std::unique_lock lock(family.prepare_mutex, std::try_to_lock);
+  if (!lock) return;  // The committer makes the next one itself.
   if (family.prepared != nullptr || family.dropped.load()) return;
   const auto bytes = family.next_segment_bytes.load(std::memory_order_relaxed);
   // Blocks written before take a barrier in half the time of fallocated ones, but cost a write of

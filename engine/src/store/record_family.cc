@@ -94,17 +94,7 @@ Result<bool> RecordFamily::contains(const Key& key) const {
 }
 
 Result<EraseResult> RecordFamily::erase(const Key& key, std::optional<Durability> durability) {
-  auto& context = store_->context();
-  const BatchRow row{key, {}};
-  const std::uint64_t hash = context.hasher(key);
-  PendingWrite write;
-  write.kind = PendingWrite::Kind::kErase;
-  write.level = durability.value_or(context.options.durability);
-  write.family = state_.get();
-  write.rows = {&row, 1};
-  write.hashes = {&hash, 1};
-  VECTOLITH_TRY(store_->run(write));
-  return EraseResult{write.existed, {write.commit}};
+  return store_->erase(*state_, key, durability);
 }
 
 Result<void> RecordFamily::for_each(const std::function<bool(const Record&)>& visit) const {

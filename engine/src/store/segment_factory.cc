@@ -20,18 +20,6 @@ constexpr std::uint64_t kUsefulRowsMin = 16;
 constexpr std::uint64_t kOverheadBytes =
     48ULL * 1'024;  // Header, meta, alignment and footer of a small file.
 
-void set_geometry(format::SegmentHeader& header, const format::SegmentGeometry& geometry) {
-  header.row_bytes = geometry.row_bytes;
-  header.row_capacity = geometry.row_capacity;
-  header.meta_offset = geometry.meta_offset;
-  header.meta_bytes = geometry.meta_bytes;
-  header.matrix_offset = geometry.matrix_offset;
-  header.matrix_bytes = geometry.matrix_bytes;
-  header.footer_offset = geometry.footer_offset;
-  header.footer_bytes = geometry.footer_bytes;
-  header.file_bytes = geometry.file_bytes;
-}
-
 }  // namespace
 
 Result<format::SegmentGeometry> SegmentFactory::geometry(const FamilyState& family,
@@ -54,17 +42,8 @@ format::SegmentHeader SegmentFactory::header(const FamilyState& family,
   header.family_id = family.id;
   header.created_at_s = context_.environment->wall_clock_ms() / 1'000;
   header.manifest_version = context_.manifest.version();
-  if (!family.holds_records()) {
-    header.dim = family.spec.dim;
-    header.dtype = family.spec.dtype;
-    header.metric = family.spec.metric;
-    header.unit_norm = family.spec.unit_norm ? 1 : 0;
-    header.fingerprint = family.fingerprint;
-    const auto spec = format::encode_model_spec(family.spec);
-    header.spec_bytes = static_cast<std::uint32_t>(spec.size());
-    std::ranges::copy(spec, header.spec.begin());
-  }
-  set_geometry(header, geometry);
+  if (!family.holds_records()) header.set_spec(family.spec);
+  header.set_geometry(geometry);
   return header;
 }
 
@@ -75,16 +54,21 @@ Result<std::uint32_t> SegmentFactory::capacity(const FamilyState& family, std::u
 
 Result<std::shared_ptr<MappedSegment>> SegmentFactory::create(const FamilyState& family,
                                                               std::uint64_t file_bytes, bool prewrite) {
-  while (true) {
+  for (bool has_collected = false;;) {
     VECTOLITH_TRY_ASSIGN(const auto shape, geometry(family, file_bytes));
     auto segment = MappedSegment::create(*context_.directory, header(family, shape), prewrite, context_.heap);
     if (segment) {
       VECTOLITH_TRY((*segment)->map());
       return segment;
     }
-    const bool smaller_may_fit =
-        segment.error().code() == ErrorCode::kNoSpace && shape.file_bytes > (2ULL << 20);
-    if (!smaller_may_fit) return segment;
+    if (segment.error().code() != ErrorCode::kNoSpace) return segment;
+    // A dropped file keeps its blocks until it is unmapped: those that nobody can be reading any more are
+    // unmapped now.
+    if (!std::exchange(has_collected, true)) {
+      context_.epochs.collect_all();
+      continue;
+    }
+    if (shape.file_bytes <= (2ULL << 20)) return segment;
     file_bytes = shape.file_bytes / 2;
   }
 }

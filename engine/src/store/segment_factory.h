@@ -25,7 +25,8 @@ class SegmentFactory {
   /// Rows (units) of a segment that `create` would make of `file_bytes`. Errors: kInvalidArgument.
   [[nodiscard]] Result<std::uint32_t> capacity(const FamilyState& family, std::uint64_t file_bytes) const;
   /// A mapped, empty segment of about `file_bytes` (at least 16 rows), not yet in the manifest.
-  /// When the disk is nearly full, halves the size down to the smallest that is useful.
+  /// When the disk is full, lets go of what was dropped; then halves the size down to the smallest that is
+  /// useful.
   /// Errors: kNoSpace, kIo.
   Result<std::shared_ptr<MappedSegment>> create(const FamilyState& family, std::uint64_t file_bytes,
                                                 bool prewrite);

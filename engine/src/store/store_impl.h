@@ -53,6 +53,7 @@ class StoreImpl : public std::enable_shared_from_this<StoreImpl> {
 
   /// Runs a put or erase to its acknowledgement. Errors: the write's own.
   Result<void> run(PendingWrite& write);
+  Result<EraseResult> erase(FamilyState& family, const Key& key, std::optional<Durability> durability);
   /// Queues an asynchronous write. Errors: kBusy when too much is pending.
   Result<void> submit(const std::shared_ptr<PendingWrite>& write);
   Result<void> wait(PendingWrite& write);

@@ -117,7 +117,9 @@ Result<void> StoreImpl::drop_family(std::string_view name) {
     context_.families.erase(family->id);
   }
   for (const auto id : removed) (void)context_.directory->unlink(format::segment_name(id));
-  // Readers in a scope may still look at its segments; handles keep the rest.
+  family->active.reset();
+  family->prepared.reset();
+  // Readers in a scope may still look at its segments.
   context_.epochs.retire([family] { family->by_ordinal.clear(); });
   return {};
 }
@@ -193,6 +195,20 @@ Result<void> StoreImpl::run(PendingWrite& write) {
   if (write.error) return std::unexpected(std::move(*write.error));
   for (auto& result : write.results) result.ticket.commit = write.commit;
   return {};
+}
+
+Result<EraseResult> StoreImpl::erase(FamilyState& family, const Key& key,
+                                     std::optional<Durability> durability) {
+  const BatchRow row{key, {}};
+  const std::uint64_t hash = context_.hasher(key);
+  PendingWrite write;
+  write.kind = PendingWrite::Kind::kErase;
+  write.level = durability.value_or(context_.options.durability);
+  write.family = &family;
+  write.rows = {&row, 1};
+  write.hashes = {&hash, 1};
+  VECTOLITH_TRY(run(write));
+  return EraseResult{write.existed, {write.commit}};
 }
 
 Result<void> StoreImpl::submit(const std::shared_ptr<PendingWrite>& write) {

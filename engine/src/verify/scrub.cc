@@ -30,8 +30,8 @@ Result<ScrubReport> scrub_directory(Environment& environment, Directory& directo
   }
   const FsckOptions fsck_options{
       .on_progress = options.on_progress, .environment = {}, .online = options.online};
-  ScrubWindow window(options.from, options.bytes_max);
-  ReadPacer pacer(environment, options.bytes_per_s);
+  ScrubWindow window(options.from, options.bytes_max, options.should_stop);
+  ReadPacer pacer(environment, options.bytes_per_s, options.should_stop);
   ScrubReport report;
   VECTOLITH_TRY_ASSIGN(report.found, fsck_window(directory, fsck_options, window, &pacer));
   report.is_complete = !window.stopped().has_value();

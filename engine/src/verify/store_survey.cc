@@ -280,25 +280,10 @@ std::optional<format::SegmentHeader> rebuild_header(const SegmentEntry& entry, c
   if (family.spec) {
     geometry =
         format::vector_geometry(entry.file_bytes, static_cast<std::uint32_t>(family.spec->vector_bytes()));
-    header.dim = family.spec->dim;
-    header.dtype = family.spec->dtype;
-    header.metric = family.spec->metric;
-    header.unit_norm = family.spec->unit_norm ? 1 : 0;
-    header.fingerprint = format::fingerprint(*family.spec);
-    const auto spec = format::encode_model_spec(*family.spec);
-    header.spec_bytes = static_cast<std::uint32_t>(spec.size());
-    std::ranges::copy(spec, header.spec.begin());
+    header.set_spec(*family.spec);
   }
   if (!geometry || geometry->file_bytes != entry.file_bytes) return std::nullopt;
-  header.row_bytes = geometry->row_bytes;
-  header.row_capacity = geometry->row_capacity;
-  header.meta_offset = geometry->meta_offset;
-  header.meta_bytes = geometry->meta_bytes;
-  header.matrix_offset = geometry->matrix_offset;
-  header.matrix_bytes = geometry->matrix_bytes;
-  header.footer_offset = geometry->footer_offset;
-  header.footer_bytes = geometry->footer_bytes;
-  header.file_bytes = geometry->file_bytes;
+  header.set_geometry(*geometry);
   return header;
 }
 

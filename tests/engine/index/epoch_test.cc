@@ -106,6 +106,30 @@ TEST_P(EpochDomainTest, RespectsTheScopesOfOtherThreads) {
   EXPECT_EQ(epochs_.collect(), 1U);
 }
 
+TEST_P(EpochDomainTest, CollectsAllOnlyOnceTheDeletersOfAnotherThreadHaveReturned) {
+  std::latch begun(1);
+  std::latch asked(1);
+  epochs_.retire([&] {
+    begun.count_down();
+    asked.wait();
+    for (int i = 0; i < 1'000; ++i) std::this_thread::yield();
+    ++freed_;
+  });
+  std::thread other([&] { epochs_.collect(); });
+  begun.wait();
+  asked.count_down();
+  epochs_.collect_all();
+  EXPECT_EQ(freed_, 1);
+  other.join();
+}
+
+TEST_P(EpochDomainTest, CollectsAllWithoutWaitingForAReader) {
+  const auto scope = epochs_.enter();
+  epochs_.retire(count_);
+  EXPECT_EQ(epochs_.collect_all(), 0U);
+  EXPECT_EQ(freed_, 0);
+}
+
 TEST_P(EpochDomainTest, KeepsDomainsApart) {
   EpochDomain other(barrier());
   const auto scope = other.enter();

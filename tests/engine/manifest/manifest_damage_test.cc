@@ -21,6 +21,7 @@ namespace {
 
 using namespace std::chrono_literals;
 using namespace format;
+using testing::fat_edit;
 using testing::FaultEnvironment;
 using testing::TempDirectory;
 using testing::test_uuid;
@@ -29,10 +30,6 @@ using Bytes = std::vector<std::byte>;
 const Uuid kStore = test_uuid(1);
 
 Edit reserve(std::uint64_t until) { return ReserveSequences{Sequence(until)}; }
-Edit fat_edit(std::uint32_t number) {
-  return DefineInterned{
-      {InternedEntry::Table::kScope, number, 0, std::to_string(number) + std::string(4'000, 'x')}};
-}
 
 /// One manifest with a history: after each commit, the state is kept.
 class ManifestDamageTest : public ::testing::Test {

@@ -22,6 +22,7 @@ namespace {
 using namespace std::chrono_literals;
 using namespace format;
 using testing::DiskChange;
+using testing::fat_edit;
 using testing::FaultEnvironment;
 using testing::random_edit;
 using testing::TempDirectory;
@@ -32,12 +33,6 @@ const Uuid kStore = test_uuid(1);
 
 std::vector<Edit> initial_edits() {
   return {ReserveSequences{Sequence(1'000'000)}, AddJournal{JournalId(1), test_uuid(2), 65'536}};
-}
-
-/// A fat edit: fills a 256 KiB manifest with about sixty of them.
-Edit fat_edit(std::uint32_t number) {
-  return DefineInterned{
-      {InternedEntry::Table::kScope, number, 0, std::to_string(number) + std::string(4'000, 'x')}};
 }
 
 /// A manifest in a temporary directory behind a FaultEnvironment.

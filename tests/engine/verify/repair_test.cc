@@ -169,7 +169,7 @@ TEST_F(Repair, QuarantinesADamagedVectorAndLetsNoOlderVersionAnswerForIt) {
       for (std::uint64_t key = 0; key < kKeys; ++key) {
         // The newest version of a key that was replaced: version 1 has a higher sequence than all of version
         // 0.
-        if (meta.key.digest != Digest::from_number(key) || last_version(key) != 1 || is_erased(key)) continue;
+        if (meta.key.digest != digest_of(key) || last_version(key) != 1 || is_erased(key)) continue;
         const auto vector = vector_of(key, 1, kSmallDim * 2);
         const auto* at = bytes.data() + header.matrix_offset + std::uint64_t{row} * header.row_bytes;
         if (std::memcmp(at, vector.data(), header.row_bytes) != 0) continue;

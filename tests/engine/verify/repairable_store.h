@@ -50,9 +50,13 @@ class RepairableStore : public ::testing::Test {
     return "record " + std::to_string(key) + " version " + std::to_string(version) +
            std::string(key % 90, '.');
   }
-  static Key scoped(std::uint64_t key, ScopeId scope) {
-    return {Digest::from_number(key), scope, ChunkerId(0)};
+  /// Ends in no zeros: those stand everywhere, behind any byte that happens to be `key`.
+  static Digest digest_of(std::uint64_t key) {
+    Digest digest = Digest::from_number(key);
+    digest.bytes.back() = std::byte{0xFF};
+    return digest;
   }
+  static Key scoped(std::uint64_t key, ScopeId scope) { return {digest_of(key), scope, ChunkerId(0)}; }
 
   static Result<void> fill(Store& store) {
     VECTOLITH_TRY_ASSIGN(const ScopeId scope, store.intern_scope("tenant"));

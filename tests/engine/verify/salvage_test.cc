@@ -96,8 +96,8 @@ TEST_F(Salvage, RefusesATargetThatIsAStoreAndASourceThatIsOpen) {
 class Traces : public RepairableStore {
  protected:
   std::map<Trace::Place, int> places(std::uint64_t key, std::vector<std::byte> vector) {
-    const auto report = find_traces(temp_.path(), Digest::from_number(key),
-                                    {.vector = std::move(vector), .environment = environment_});
+    const auto report =
+        find_traces(temp_.path(), digest_of(key), {.vector = std::move(vector), .environment = environment_});
     EXPECT_TRUE(report.has_value()) << report.error().to_string();
     std::map<Trace::Place, int> counts;
     for (const Trace& trace : report->traces) ++counts[trace.place];

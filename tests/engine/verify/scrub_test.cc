@@ -219,6 +219,48 @@ TEST_F(Scrub, GoesOnAfterASegmentThatIsGone) {
   EXPECT_TRUE(report.found.clean());
 }
 
+TEST_F(Scrub, StopsWhenItIsToldToAndGoesOnThere) {
+  const FsckReport expected = check();
+  ScrubReport whole;
+  std::uint64_t stops = 0;
+  for (; !whole.is_complete; ++stops) {
+    ASSERT_LT(stops, 100U) << "it does not end";
+    ScrubOptions options;
+    options.from = whole.next;
+    options.environment = environment_;
+    options.should_stop = [asked = 0]() mutable { return ++asked > 1; };
+    ScrubReport next = scrub(temp_.path(), options).value();
+    whole.next = next.next;
+    whole.is_complete = next.is_complete;
+    engine::append(whole.found, std::move(next.found));
+  }
+  EXPECT_GT(stops, 1U);
+  EXPECT_EQ(whole.found.rows, expected.rows);
+  EXPECT_EQ(whole.found.segments, expected.segments);
+}
+
+TEST_F(Scrub, ThatIsToldToStopAtOnceDoesNotGoBack) {
+  ScrubOptions options;
+  options.from = piece({}, 400'000).next;
+  ASSERT_GT(options.from.row, 0U);
+  options.environment = environment_;
+  options.should_stop = [] { return true; };
+  const ScrubReport report = scrub(temp_.path(), options).value();
+  EXPECT_FALSE(report.is_complete);
+  EXPECT_EQ(report.next, options.from);
+}
+
+TEST_F(Scrub, ThatIsToldToStopDoesNotPauseAnyMore) {
+  auto clock = std::make_shared<PauseClock>(test_environment());
+  ScrubOptions options;
+  options.environment = clock;
+  options.bytes_per_s = 1;
+  options.should_stop = [&] { return clock->now_ns > 5'000'000'000; };
+  const ScrubReport report = scrub(temp_.path(), options).value();
+  EXPECT_FALSE(report.is_complete);
+  EXPECT_LT(clock->now_ns, 6'000'000'000U);
+}
+
 TEST_F(Scrub, TakesAsLongAsItsRateSays) {
   auto clock = std::make_shared<PauseClock>(test_environment());
   environment_ = clock;

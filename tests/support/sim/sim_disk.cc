@@ -250,14 +250,19 @@ void SimDisk::sync_everything() {
 }
 
 std::uint64_t SimDisk::used_bytes() const {
-  std::set<const Inode*> seen;
-  std::uint64_t blocks = 0;
+  std::set<const Inode*> kept;
+  for (const auto& [inode, count] : opens_) kept.insert(inode.get());
   for (const auto& [path, directory] : directories_) {
-    for (const auto& [name, inode] : directory.names) {
-      if (seen.insert(inode.get()).second) blocks += inode->blocks.size();
-    }
+    for (const auto& [name, inode] : directory.names) kept.insert(inode.get());
   }
+  std::uint64_t blocks = 0;
+  for (const Inode* inode : kept) blocks += inode->blocks.size();
   return blocks * kBlockBytes;
+}
+
+void SimDisk::note_close(const InodePtr& inode) {
+  const auto found = opens_.find(inode);
+  if (found != opens_.end() && --found->second == 0) opens_.erase(found);
 }
 
 std::uint64_t SimDisk::free_bytes() const {

@@ -109,7 +109,10 @@ class SimDisk {
   /// The whole cache reaches the medium.
   void sync_everything();
 
+  /// A file keeps its blocks while it has a name or is open.
   [[nodiscard]] std::uint64_t used_bytes() const;
+  void note_open(const InodePtr& inode) { ++opens_[inode]; }
+  void note_close(const InodePtr& inode);
   [[nodiscard]] std::uint64_t free_bytes() const;
   void set_capacity(std::uint64_t bytes) noexcept { capacity_bytes_ = bytes; }
   /// Every inode that has a name.
@@ -131,6 +134,7 @@ class SimDisk {
   };
 
   std::vector<InFlight> in_flight_;
+  std::map<InodePtr, std::uint32_t> opens_;
   std::uint64_t tear_bytes_;
   std::uint64_t capacity_bytes_;
   std::uint64_t next_change_ = 1;

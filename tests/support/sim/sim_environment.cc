@@ -173,16 +173,18 @@ class SimEnvironment::Queue final : public engine::IoQueue {
 
 class SimEnvironment::QueuedWorker final : public engine::Worker {
  public:
-  QueuedWorker(SimEnvironment& process, std::function<std::chrono::nanoseconds()> step)
-      : process_(process), step_(std::move(step)) {
+  QueuedWorker(SimEnvironment& process, std::string_view name, std::function<std::chrono::nanoseconds()> step)
+      : process_(process), name_(name), step_(std::move(step)) {
     process_.workers_.push_back(this);
   }
   ~QueuedWorker() override { std::erase(process_.workers_, this); }
   void notify() noexcept override {}
+  [[nodiscard]] const std::string& name() const noexcept { return name_; }
   void run() { (void)step_(); }
 
  private:
   SimEnvironment& process_;
+  std::string name_;
   std::function<std::chrono::nanoseconds()> step_;
 };
 
@@ -228,6 +230,14 @@ bool SimEnvironment::run_worker() {
   return true;
 }
 
+bool SimEnvironment::run_worker(std::string_view name) {
+  const auto found =
+      std::ranges::find_if(workers_, [&](const auto* worker) { return worker->name() == name; });
+  if (found == workers_.end() || is_dead_) return false;
+  (*found)->run();
+  return true;
+}
+
 void SimEnvironment::fill_random(std::span<std::byte> bytes) {
   for (auto& b : bytes) b = static_cast<std::byte>(random_());
 }
@@ -239,7 +249,7 @@ std::unique_ptr<engine::Worker> SimEnvironment::start_worker(std::string_view na
     for (auto pause = step(); pause < std::chrono::hours(1); pause = step())
       pass(static_cast<std::uint64_t>(pause.count()));
   }
-  return std::make_unique<QueuedWorker>(*this, std::move(step));
+  return std::make_unique<QueuedWorker>(*this, name, std::move(step));
 }
 
 void SimEnvironment::run_parallel(std::size_t count, const std::function<void(std::size_t)>& task) {

@@ -69,6 +69,8 @@ class SimEnvironment final : public engine::Environment {
   void die();
   /// Runs one step of a worker chosen at random; false if there is none.
   bool run_worker();
+  /// Runs one step of the worker of this name; false if there is none.
+  bool run_worker(std::string_view name);
   /// XXH3 over all calls and their outcomes so far: equal for equal runs.
   [[nodiscard]] std::uint64_t trace_hash() const noexcept { return trace_; }
 

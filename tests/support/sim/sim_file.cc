@@ -53,9 +53,13 @@ std::uint64_t total_bytes(const iovec* buffers, int count) {
 SimFile::SimFile(SimEnvironment& process, InodePtr inode, std::string path)
     : process_(process), inode_(std::move(inode)), name_(path.substr(path.rfind('/') + 1)) {
   path_ = std::move(path);
+  process_.disk().note_open(inode_);
 }
 
-SimFile::~SimFile() { inode_->locks.erase(this); }
+SimFile::~SimFile() {
+  inode_->locks.erase(this);
+  process_.disk().note_close(inode_);
+}
 
 std::int64_t SimFile::write_some(const iovec* buffers, int count, std::uint64_t offset) {
   const std::uint64_t wanted = total_bytes(buffers, count);

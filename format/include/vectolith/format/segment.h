@@ -97,6 +97,9 @@ struct SegmentHeader {
   std::uint64_t checksum = 0;                ///< XXH3-64 over bytes [0, 4088).
 
   [[nodiscard]] SegmentGeometry geometry() const noexcept;
+  void set_geometry(const SegmentGeometry& geometry) noexcept;
+  /// Sets all that tells of the vectors: dim, dtype, metric, unit_norm, fingerprint and the spec itself.
+  void set_spec(const ModelSpec& model);
 };
 static_assert(sizeof(SegmentHeader) == kSegmentHeaderBytes);
 static_assert(std::has_unique_object_representations_v<SegmentHeader>);
