@@ -56,7 +56,7 @@ run_target() {
   mkdir -p "$corpus" "$found"
   # The first folder takes what is new; the committed corpus is only read.
   $build/fuzz/fuzz_"$name" "$corpus" "fuzz/corpus/$name" -max_total_time="$seconds" -max_len="$(length_max "$name")" \
-    -rss_limit_mb=2048 -malloc_limit_mb=1024 -timeout=20 -print_final_stats=1 -artifact_prefix="$found/" \
+    -rss_limit_mb=2048 -malloc_limit_mb=1024 -timeout=60 -print_final_stats=1 -artifact_prefix="$found/" \
     >"$log" 2>&1 || status=$?
   local count
   count=$(executions "$log")

@@ -17,7 +17,7 @@ static_assert(std::atomic<bool>::is_always_lock_free, "a signal handler may set 
 void catch_stop_signals() noexcept {
   struct sigaction action{};
   action.sa_handler = [](int) { stop_wanted.store(true, std::memory_order_relaxed); };
-  action.sa_flags = SA_RESTART | SA_RESETHAND;
+  action.sa_flags = static_cast<int>(SA_RESTART | SA_RESETHAND);
   sigaction(SIGINT, &action, nullptr);
   sigaction(SIGTERM, &action, nullptr);
 }
