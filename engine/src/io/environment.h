@@ -32,6 +32,11 @@ class Mapping {
   virtual ~Mapping() = default;
   [[nodiscard]] std::span<const std::byte> bytes() const noexcept { return bytes_; }
   virtual void advise(std::uint64_t offset, std::uint64_t length, MapAdvice advice) noexcept = 0;
+  /// Keeps the pages of the range in memory until the mapping ends, however short memory becomes.
+  /// Errors: kLimit when the process may not lock so much (RLIMIT_MEMLOCK), kIo where a page cannot be read.
+  virtual Result<void> lock(std::uint64_t /*offset*/, std::uint64_t /*length*/) { return {}; }
+  /// Takes the lock of the range back.
+  virtual void unlock(std::uint64_t /*offset*/, std::uint64_t /*length*/) noexcept {}
   /// Reads the range into memory, so that touching it for the first time cannot fault fatally.
   ///
   /// A page that the kernel has taken back since, and then cannot load again (device error, truncated file),
@@ -71,8 +76,10 @@ class File {
   virtual Result<void> data_sync() = 0;
   /// Maps the whole file read-only.
   virtual Result<std::unique_ptr<Mapping>> map() const = 0;
-  /// Drops clean pages of the range from the page cache; for benches and cold tests.
+  /// Drops clean pages of the range from the page cache.
   virtual void drop_cache(std::uint64_t offset, std::uint64_t length) noexcept = 0;
+  /// What offsets, lengths and buffers of reads must be multiples of; 1 unless opened by kReadDirect.
+  [[nodiscard]] virtual std::uint32_t direct_alignment() const noexcept { return 1; }
 
  protected:
   std::string path_;
@@ -80,6 +87,9 @@ class File {
 
 enum class OpenMode : std::uint8_t {
   kReadOnly,
+  /// Read-only and past the page cache; through it where the file system refuses that. What a queue or
+  /// `read_at` reads must keep to `File::direct_alignment`.
+  kReadDirect,
   kReadWrite,
   kCreateNew,  ///< Read-write; fails with kExists if the name is taken. Mode 0600.
   kOpenOrCreate,
@@ -145,6 +155,13 @@ class IoQueue {
   virtual Result<void> wait(const IoOperation& operation) = 0;
   /// Takes completions that are there without waiting; returns how many operations became done.
   virtual std::size_t poll() = 0;
+  /// As `poll`, and waits up to `timeout` if none is there and something is in flight.
+  virtual std::size_t wait_some(std::chrono::nanoseconds /*timeout*/) { return poll(); }
+  /// An eventfd, owned by the queue, that becomes readable when a completion may be there for `poll`.
+  /// Errors: kIo; kUnsupported where there are no descriptors (simulation).
+  virtual Result<int> event_fd() { return fail(ErrorCode::kUnsupported, "this queue has no eventfd"); }
+  /// Makes the eventfd readable, if one was asked for.
+  virtual void signal() noexcept {}
   /// Operations submitted and not yet done.
   [[nodiscard]] virtual std::size_t in_flight() const noexcept = 0;
 };
@@ -209,6 +226,8 @@ class Environment {
   virtual Result<std::unique_ptr<Directory>> open_directory(const std::string& path, bool create) = 0;
   /// A queue for up to `depth` operations in flight (more are accepted and wait their turn).
   virtual Result<std::unique_ptr<IoQueue>> make_queue(std::uint32_t depth) = 0;
+  /// A queue that has up to `depth` reads at the device side by side, also without io_uring.
+  virtual Result<std::unique_ptr<IoQueue>> make_read_queue(std::uint32_t depth) { return make_queue(depth); }
   /// "uring" or "sync".
   [[nodiscard]] virtual std::string_view backend() const noexcept = 0;
   /// Why `io = auto` fell back, for a person; empty if it did not.
@@ -222,6 +241,11 @@ class Environment {
   [[nodiscard]] virtual std::uint64_t steady_ns() const noexcept = 0;
   virtual void fill_random(std::span<std::byte> bytes) = 0;
   [[nodiscard]] virtual std::uint32_t cores() const noexcept = 0;
+  /// Page faults of this process that had to wait for a device, so far.
+  [[nodiscard]] virtual std::uint64_t major_faults() const noexcept { return 0; }
+  /// Asks for mapped ranges to be read into memory side by side, and returns at once. Advice: nothing is
+  /// promised.
+  virtual void will_need(std::span<const std::span<const std::byte>> /*ranges*/) noexcept {}
 
   /// Starts a worker. `step` does one bounded piece of work and returns how long to pause before the
   /// next call (0: at once); `notify` cuts the pause short.

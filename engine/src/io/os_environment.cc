@@ -12,6 +12,7 @@
 #include <fcntl.h>
 #include <linux/membarrier.h>
 #include <sys/random.h>
+#include <sys/resource.h>
 #include <sys/syscall.h>
 #include <unistd.h>
 
@@ -72,14 +73,22 @@ Result<std::unique_ptr<Directory>> OsEnvironment::open_directory(const std::stri
 }
 
 Result<std::unique_ptr<IoQueue>> OsEnvironment::make_queue(std::uint32_t depth) {
-  if (!uring_) return std::make_unique<SyncQueue>(cells_);
+  return make_ring_or(depth, [this] { return std::make_unique<SyncQueue>(cells_); });
+}
+
+Result<std::unique_ptr<IoQueue>> OsEnvironment::make_read_queue(std::uint32_t depth) {
+  return make_ring_or(depth, [this] { return std::make_unique<PooledReadQueue>(read_threads_, cells_); });
+}
+
+Result<std::unique_ptr<IoQueue>> OsEnvironment::make_ring_or(std::uint32_t depth, auto&& make_plain) {
+  if (!uring_) return make_plain();
   auto queue = UringQueue::make(depth, cells_);
   if (queue.has_value() || choice_ == BackendChoice::kUring) return queue;
   // The probe passed, but this ring is one too many (locked memory, descriptors). One plain queue among rings
   // does no harm: both kinds behave the same.
   note_fallback(
       explain({.system_errno = queue.error().system_errno(), .call = "io_uring_setup of a further ring"}));
-  return std::make_unique<SyncQueue>(cells_);
+  return make_plain();
 }
 
 std::string_view OsEnvironment::backend() const noexcept { return uring_ ? "uring" : "sync"; }
@@ -123,6 +132,15 @@ void OsEnvironment::fill_from_reserve(std::span<std::byte> bytes) noexcept {
 
 std::uint32_t OsEnvironment::cores() const noexcept {
   return std::max(1U, std::thread::hardware_concurrency());
+}
+
+std::uint64_t OsEnvironment::major_faults() const noexcept {
+  rusage usage{};
+  return ::getrusage(RUSAGE_SELF, &usage) == 0 ? static_cast<std::uint64_t>(usage.ru_majflt) : 0;
+}
+
+void OsEnvironment::will_need(std::span<const std::span<const std::byte>> ranges) noexcept {
+  read_ahead_.start(ranges);
 }
 
 std::unique_ptr<Worker> OsEnvironment::start_worker(std::string_view name,

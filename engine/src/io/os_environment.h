@@ -11,6 +11,8 @@
 #include "io/environment.h"
 #include "io/fork_mark.h"
 #include "io/io_counter_cells.h"
+#include "io/posix_mapping.h"
+#include "io/read_pool.h"
 
 namespace vectolith::engine {
 
@@ -23,6 +25,7 @@ class OsEnvironment final : public Environment {
 
   Result<std::unique_ptr<Directory>> open_directory(const std::string& path, bool create) override;
   Result<std::unique_ptr<IoQueue>> make_queue(std::uint32_t depth) override;
+  Result<std::unique_ptr<IoQueue>> make_read_queue(std::uint32_t depth) override;
   [[nodiscard]] std::string_view backend() const noexcept override;
   [[nodiscard]] std::string_view fallback_reason() const noexcept override;
   [[nodiscard]] IoCounters counters() const noexcept override;
@@ -33,6 +36,8 @@ class OsEnvironment final : public Environment {
   [[nodiscard]] std::uint64_t steady_ns() const noexcept override;
   void fill_random(std::span<std::byte> bytes) override;
   [[nodiscard]] std::uint32_t cores() const noexcept override;
+  [[nodiscard]] std::uint64_t major_faults() const noexcept override;
+  void will_need(std::span<const std::span<const std::byte>> ranges) noexcept override;
   std::unique_ptr<Worker> start_worker(std::string_view name,
                                        std::function<std::chrono::nanoseconds()> step) override;
   void run_parallel(std::size_t count, const std::function<void(std::size_t)>& task) override;
@@ -42,6 +47,8 @@ class OsEnvironment final : public Environment {
   Result<std::unique_ptr<Connection>> connect(Directory& directory, std::string_view name) override;
 
  private:
+  /// A ring, or what `make_plain` makes where there are none. Defined where it is used.
+  Result<std::unique_ptr<IoQueue>> make_ring_or(std::uint32_t depth, auto&& make_plain);
   /// Remembers the first reason; later ones are consequences of the same place.
   void note_fallback(std::string reason);
 
@@ -58,6 +65,8 @@ class OsEnvironment final : public Environment {
   std::string fallback_reason_;  ///< Written once, before `fell_back_` is set.
   std::atomic<bool> fell_back_ = false;
   IoCounterCells cells_;
+  ReadAhead read_ahead_;
+  ReadThreads read_threads_;
 };
 
 }  // namespace vectolith::engine

@@ -28,6 +28,7 @@ constexpr int kDirectoryFlags = O_RDONLY | O_DIRECTORY | O_CLOEXEC;
 int flags_of(OpenMode mode) {
   switch (mode) {
     case OpenMode::kReadOnly: return O_RDONLY;
+    case OpenMode::kReadDirect: return O_RDONLY | O_DIRECT;
     case OpenMode::kReadWrite: return O_RDWR;
     case OpenMode::kCreateNew: return O_RDWR | O_CREAT | O_EXCL;
     case OpenMode::kOpenOrCreate: break;
@@ -163,8 +164,13 @@ std::string PosixDirectory::path_of(std::string_view name) const { return path_ 
 Result<std::unique_ptr<File>> PosixDirectory::open(std::string_view name, OpenMode mode) {
   VECTOLITH_TRY(check_name(name));
   std::string path = path_of(name);
-  const int flags = flags_of(mode) | O_CLOEXEC | O_NOCTTY | O_NONBLOCK;
+  int flags = flags_of(mode) | O_CLOEXEC | O_NOCTTY | O_NONBLOCK;
   UniqueFd file(open_beneath(fd(), std::string(name), flags));
+  // Some file systems (tmpfs of old, FUSE) have no way past the page cache.
+  if (mode == OpenMode::kReadDirect && file.get() == -EINVAL) {
+    flags &= ~O_DIRECT;
+    file = UniqueFd(open_beneath(fd(), std::string(name), flags));
+  }
   if (!file.valid()) return fail_open(-file.release(), path);
   struct stat status{};
   if (::fstat(file.get(), &status) != 0) return fail_errno(errno, "fstat", path);
@@ -174,7 +180,8 @@ Result<std::unique_ptr<File>> PosixDirectory::open(std::string_view name, OpenMo
       (flags & O_CREAT) != 0 && status.st_size == 0 && (status.st_mode & kFileMode) != kFileMode;
   if (new_and_narrow && ::fchmod(file.get(), kFileMode) != 0) return fail_errno(errno, "fchmod", path);
   if (const int error = clear_nonblock(file.get()); error != 0) return fail_errno(error, "fcntl", path);
-  return std::make_unique<PosixFile>(std::move(file), std::move(path), cells_);
+  const std::uint32_t alignment = (flags & O_DIRECT) != 0 ? direct_alignment_of(file.get()) : 1;
+  return std::make_unique<PosixFile>(std::move(file), std::move(path), cells_, alignment);
 }
 
 Result<void> PosixDirectory::rename(std::string_view from, std::string_view to) {

@@ -2,6 +2,7 @@
 /// A regular file over a descriptor.
 #include "io/posix_file.h"
 
+#include <algorithm>
 #include <cerrno>
 #include <utility>
 
@@ -11,6 +12,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "io/pages.h"
 #include "io/posix_mapping.h"
 #include "io/system_error.h"
 #include "io/transfer.h"
@@ -28,8 +30,8 @@ int flock_through_signals(int fd, int operation) {
 
 }  // namespace
 
-PosixFile::PosixFile(UniqueFd fd, std::string path, IoCounterCells& cells)
-    : fd_(std::move(fd)), cells_(cells) {
+PosixFile::PosixFile(UniqueFd fd, std::string path, IoCounterCells& cells, std::uint32_t direct_alignment)
+    : fd_(std::move(fd)), cells_(cells), direct_alignment_(direct_alignment) {
   path_ = std::move(path);
 }
 
@@ -130,6 +132,17 @@ void PosixFile::drop_cache(std::uint64_t offset, std::uint64_t length) noexcept 
   // Advice: nobody may rely on it, so there is no error to report.
   static_cast<void>(
       ::posix_fadvise(fd(), static_cast<off_t>(offset), static_cast<off_t>(length), POSIX_FADV_DONTNEED));
+}
+
+std::uint32_t direct_alignment_of(int fd) noexcept {
+#if defined(STATX_DIOALIGN)
+  struct statx found{};
+  if (::statx(fd, "", AT_EMPTY_PATH, STATX_DIOALIGN, &found) == 0 && (found.stx_mask & STATX_DIOALIGN) != 0) {
+    const std::uint32_t needed = std::max(found.stx_dio_mem_align, found.stx_dio_offset_align);
+    if (needed != 0) return needed;
+  }
+#endif
+  return static_cast<std::uint32_t>(page_bytes());
 }
 
 }  // namespace vectolith::engine

@@ -17,7 +17,7 @@ namespace vectolith::engine {
 /// Lifetime: `cells` outlives the file.
 class PosixFile final : public File {
  public:
-  PosixFile(UniqueFd fd, std::string path, IoCounterCells& cells);
+  PosixFile(UniqueFd fd, std::string path, IoCounterCells& cells, std::uint32_t direct_alignment = 1);
   /// Gives its lock back, also where a forked child still has the descriptor; a child itself leaves it alone.
   ~PosixFile() override;
   PosixFile(const PosixFile&) = delete;
@@ -37,6 +37,7 @@ class PosixFile final : public File {
   Result<void> data_sync() override;
   Result<std::unique_ptr<Mapping>> map() const override;
   void drop_cache(std::uint64_t offset, std::uint64_t length) noexcept override;
+  [[nodiscard]] std::uint32_t direct_alignment() const noexcept override { return direct_alignment_; }
 
  private:
   [[nodiscard]] Result<struct stat> status() const;
@@ -44,7 +45,12 @@ class PosixFile final : public File {
 
   UniqueFd fd_;
   IoCounterCells& cells_;
+  std::uint32_t direct_alignment_;
   pid_t lock_owner_ = 0;  ///< The process that took the lock; 0 if there is none.
 };
+
+/// What reads through a descriptor opened with O_DIRECT must be aligned to; the page size where the kernel
+/// (before 6.1) does not say.
+std::uint32_t direct_alignment_of(int fd) noexcept;
 
 }  // namespace vectolith::engine

@@ -9,6 +9,8 @@
 
 #include <fcntl.h>
 #include <sys/mman.h>
+#include <sys/resource.h>
+#include <sys/syscall.h>
 #include <sys/uio.h>
 #include <unistd.h>
 
@@ -87,14 +89,43 @@ void PosixMapping::advise(std::uint64_t offset, std::uint64_t length, MapAdvice 
   static_cast<void>(madvise_through_signals(pages.data(), pages.size(), native_advice(advice)));
 }
 
-Result<void> PosixMapping::populate(std::uint64_t offset, std::uint64_t length) {
-  if (offset > bytes_.size() || length > bytes_.size() - offset) {
-    return std::unexpected(Error(ErrorCode::kInvalidArgument, "populate beyond the mapping")
-                               .with_file(path_)
-                               .with_offset(offset)
-                               .with_expected("at most " + std::to_string(bytes_.size()) + " bytes")
-                               .with_found("length " + std::to_string(length)));
+Result<void> PosixMapping::check_range(std::string_view action, std::uint64_t offset,
+                                       std::uint64_t length) const {
+  if (offset <= bytes_.size() && length <= bytes_.size() - offset) return {};
+  return std::unexpected(Error(ErrorCode::kInvalidArgument, std::string(action) + " beyond the mapping")
+                             .with_file(path_)
+                             .with_offset(offset)
+                             .with_expected("at most " + std::to_string(bytes_.size()) + " bytes")
+                             .with_found("length " + std::to_string(length)));
+}
+
+Result<void> PosixMapping::lock(std::uint64_t offset, std::uint64_t length) {
+  VECTOLITH_TRY(check_range("lock", offset, length));
+  const auto pages = whole_pages(bytes_, offset, length);
+  // Not mlock, which the sanitizers replace by nothing.
+  if (pages.empty() || ::mlock2(pages.data(), pages.size(), 0) == 0) return {};
+  const int error = errno;
+  if (error == ENOMEM || error == EPERM || error == EAGAIN) {
+    rlimit limit{};
+    ::getrlimit(RLIMIT_MEMLOCK, &limit);
+    return std::unexpected(
+        Error(ErrorCode::kLimit, "the process may not lock so much memory (RLIMIT_MEMLOCK, ulimit -l)")
+            .with_errno(error)
+            .with_file(path_)
+            .with_expected("at most " + std::to_string(limit.rlim_cur) + " bytes in all")
+            .with_found(std::to_string(pages.size()) + " more"));
   }
+  return fail_errno(error, "mlock", path_, offset);
+}
+
+void PosixMapping::unlock(std::uint64_t offset, std::uint64_t length) noexcept {
+  if (offset >= bytes_.size()) return;
+  const auto pages = whole_pages(bytes_, offset, std::min(length, bytes_.size() - offset));
+  if (!pages.empty()) ::munlock(pages.data(), pages.size());
+}
+
+Result<void> PosixMapping::populate(std::uint64_t offset, std::uint64_t length) {
+  VECTOLITH_TRY(check_range("populate", offset, length));
   auto rest = whole_pages(bytes_, offset, length);
   while (!rest.empty()) {
     const auto chunk = rest.first(std::min(rest.size(), kPopulateChunkBytes));
@@ -118,6 +149,28 @@ std::uint64_t PosixMapping::first_bad_offset(std::span<const std::byte> pages) c
     rest = rest.subspan(page_bytes());
   }
   return static_cast<std::uint64_t>(rest.data() - bytes_.data());
+}
+
+ReadAhead::ReadAhead() noexcept : self_(static_cast<int>(::syscall(SYS_pidfd_open, ::getpid(), 0U))) {}
+
+void ReadAhead::start(std::span<const std::span<const std::byte>> ranges) const noexcept {
+  constexpr std::size_t kRangesPerCall = 128;
+  std::array<iovec, kRangesPerCall> pages;
+  while (!ranges.empty()) {
+    const auto group = ranges.first(std::min(ranges.size(), kRangesPerCall));
+    ranges = ranges.subspan(group.size());
+    for (std::size_t i = 0; i < group.size(); ++i) {
+      const std::size_t before = reinterpret_cast<std::uintptr_t>(group[i].data()) % page_bytes();
+      // The kernel takes pointers to non-const, and writes nothing.
+      auto* const first = const_cast<std::byte*>(group[i].data() - before);
+      pages[i] = {.iov_base = first, .iov_len = before + group[i].size()};
+    }
+    if (self_.valid() &&
+        ::syscall(SYS_process_madvise, self_.get(), pages.data(), group.size(), MADV_WILLNEED, 0U) >= 0)
+      continue;
+    for (std::size_t i = 0; i < group.size(); ++i)
+      static_cast<void>(::madvise(pages[i].iov_base, pages[i].iov_len, MADV_WILLNEED));
+  }
 }
 
 int populate_by_copy(std::span<const std::byte> pages) noexcept {

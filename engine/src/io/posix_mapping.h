@@ -7,8 +7,10 @@
 #include <memory>
 #include <span>
 #include <string>
+#include <string_view>
 
 #include "io/environment.h"
+#include "io/unique_fd.h"
 
 namespace vectolith::engine {
 
@@ -25,13 +27,29 @@ class PosixMapping final : public Mapping {
 
   void advise(std::uint64_t offset, std::uint64_t length, MapAdvice advice) noexcept override;
   Result<void> populate(std::uint64_t offset, std::uint64_t length) override;
+  Result<void> lock(std::uint64_t offset, std::uint64_t length) override;
+  void unlock(std::uint64_t offset, std::uint64_t length) noexcept override;
 
  private:
+  /// Errors: kInvalidArgument for a range beyond the mapping.
+  [[nodiscard]] Result<void> check_range(std::string_view action, std::uint64_t offset,
+                                         std::uint64_t length) const;
   Result<void> populate_chunk(std::span<const std::byte> pages);
   /// Finds the first page of a chunk that cannot be loaded, for the error's offset.
   [[nodiscard]] std::uint64_t first_bad_offset(std::span<const std::byte> pages) const noexcept;
 
   std::string path_;
+};
+
+/// Starts to read mapped ranges of this process into memory, with one system call for many of them where the
+/// kernel has process_madvise.
+class ReadAhead {
+ public:
+  ReadAhead() noexcept;
+  void start(std::span<const std::span<const std::byte>> ranges) const noexcept;
+
+ private:
+  UniqueFd self_;  ///< A pidfd of this process; invalid where there is none.
 };
 
 /// Touches one byte of every page of the page-aligned range without a fault that could kill: the kernel

@@ -8,6 +8,7 @@
 #include <thread>
 #include <utility>
 
+#include <sys/eventfd.h>
 #include <unistd.h>
 
 #include "io/sanitizer.h"
@@ -123,6 +124,30 @@ std::size_t UringQueue::poll() {
   return before - in_flight_;
 }
 
+std::size_t UringQueue::wait_some(std::chrono::nanoseconds timeout) {
+  const std::size_t done = poll();
+  if (done > 0 || on_ring_ == 0) return done;
+  // Before Linux 5.11 liburing would spend a request on the timeout; then the next completion ends the wait.
+  const bool can_time_out = (ring_.features & IORING_FEAT_EXT_ARG) != 0;
+  static_cast<void>(can_time_out ? wait_for_completion(timeout) : wait_for_completion());
+  return poll();
+}
+
+Result<int> UringQueue::event_fd() {
+  if (!check_usable()) return std::unexpected(*broken_);
+  if (event_fd_.valid()) return event_fd_.get();
+  UniqueFd made(::eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK));
+  if (!made.valid()) return fail_errno(errno, "eventfd", "");
+  if (const int result = ::io_uring_register_eventfd(&ring_, made.get()); result < 0)
+    return fail_errno(-result, "io_uring_register (eventfd)", "");
+  event_fd_ = std::move(made);
+  return event_fd_.get();
+}
+
+void UringQueue::signal() noexcept {
+  if (event_fd_.valid()) static_cast<void>(::eventfd_write(event_fd_.get(), 1));
+}
+
 void UringQueue::advance(OperationChain chain) {
   while (!chain.ended()) {
     const IoOperation& head = chain.head();
@@ -200,11 +225,17 @@ void UringQueue::note_consumed() {
   }
 }
 
-bool UringQueue::wait_for_completion() {
+bool UringQueue::wait_for_completion(std::optional<std::chrono::nanoseconds> timeout) {
+  __kernel_timespec limit{};
+  if (timeout) {
+    limit.tv_sec = *timeout / std::chrono::seconds(1);
+    limit.tv_nsec = (*timeout % std::chrono::seconds(1)).count();
+  }
   for (unsigned retries = 0; !broken_;) {
     io_uring_cqe* completion = nullptr;
-    const int error = -::io_uring_wait_cqe(&ring_, &completion);
+    const int error = -::io_uring_wait_cqe_timeout(&ring_, &completion, timeout ? &limit : nullptr);
     if (error == 0) return true;
+    if (timeout && (error == ETIME || error == EINTR)) return false;
     // Waiting may be interrupted any number of times; the operation goes on meanwhile.
     if (error == EINTR) continue;
     if (!is_transient(error) || retries == kTransientRetriesMax) {

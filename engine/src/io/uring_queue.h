@@ -2,6 +2,7 @@
 /// The queue over io_uring: reads and data syncs on the ring, page cache writes beside it.
 #pragma once
 
+#include <chrono>
 #include <cstdint>
 #include <deque>
 #include <optional>
@@ -13,6 +14,7 @@
 #include "io/environment.h"
 #include "io/io_counter_cells.h"
 #include "io/operation_chain.h"
+#include "io/unique_fd.h"
 
 namespace vectolith::engine {
 
@@ -34,6 +36,9 @@ class UringQueue final : public IoQueue {
   Result<void> submit(std::span<IoOperation> operations) override;
   Result<void> wait(const IoOperation& operation) override;
   std::size_t poll() override;
+  std::size_t wait_some(std::chrono::nanoseconds timeout) override;
+  Result<int> event_fd() override;
+  void signal() noexcept override;
   [[nodiscard]] std::size_t in_flight() const noexcept override { return in_flight_; }
 
  private:
@@ -59,7 +64,8 @@ class UringQueue final : public IoQueue {
   /// Hands prepared requests to the kernel, then takes completions that are there.
   void push();
   void note_consumed();
-  bool wait_for_completion();
+  /// Waits for a completion; for ever without a timeout. False when none came.
+  bool wait_for_completion(std::optional<std::chrono::nanoseconds> timeout = std::nullopt);
   void reap();
   void complete(const io_uring_cqe& completion);
   void complete_sync(OperationChain chain, const Slot& slot, int result);
@@ -72,7 +78,8 @@ class UringQueue final : public IoQueue {
   IoCounterCells& cells_;
   io_uring ring_{};
   bool ring_open_ = false;
-  pid_t owner_ = 0;  ///< The process whose memory the ring serves.
+  UniqueFd event_fd_;  ///< Made when somebody asks for it.
+  pid_t owner_ = 0;    ///< The process whose memory the ring serves.
   std::optional<Error> broken_;
   std::vector<Slot> slots_;
   std::vector<std::uint32_t> free_slots_;

@@ -196,7 +196,7 @@ Result<std::unique_ptr<engine::File>> SimDirectory::open(std::string_view name, 
   if (found != state_.names.end() && mode == OpenMode::kCreateNew)
     return std::unexpected(Error(ErrorCode::kExists, "the file exists").with_file(path));
   if (found == state_.names.end()) {
-    if (mode == OpenMode::kReadOnly || mode == OpenMode::kReadWrite)
+    if (mode == OpenMode::kReadOnly || mode == OpenMode::kReadDirect || mode == OpenMode::kReadWrite)
       return std::unexpected(Error(ErrorCode::kNotFound, "there is no such file").with_file(path));
     found = state_.names.emplace(std::string(name), std::make_shared<Inode>()).first;
     state_.unsynced.push_back({.from = "", .to = found->first, .inode = found->second});
