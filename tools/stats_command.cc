@@ -59,6 +59,8 @@ Json stats_json(const StoreStats& stats) {
           {"short_transfers", stats.short_transfers},
           {"io_retries", stats.io_retries},
           {"io_fallbacks", stats.io_fallbacks},
+          {"pinned_bytes", stats.pinned_bytes},
+          {"read_buffer_bytes", stats.read_buffer_bytes},
           {"disk_bytes", stats.disk_bytes},
           {"pool_bytes", stats.pool_bytes},
           {"open_ns", stats.open_ns},

@@ -56,6 +56,8 @@ std::string_view to_string(ErrorCode code) noexcept {
     case ErrorCode::kInternal: return "kInternal";
     case ErrorCode::kSpecMismatch: return "kSpecMismatch";
     case ErrorCode::kNotAStore: return "kNotAStore";
+    case ErrorCode::kCancelled: return "kCancelled";
+    case ErrorCode::kDeadlineExceeded: return "kDeadlineExceeded";
   }
   return "kUnknown";
 }

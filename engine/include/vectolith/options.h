@@ -40,6 +40,14 @@ enum class VerifyMode : std::uint8_t {
   kAlways,
 };
 
+/// Where the vectors of a family are kept while nobody reads them.
+enum class Placement : std::uint8_t {
+  kCached,  ///< In the page cache, as long as the kernel keeps them there.
+  /// On the device: sealed segments are read past the page cache, which so stays free for others.
+  kCold,
+  kPinned,  ///< Locked in memory.
+};
+
 /// Something an operator should hear of. Delivered on the thread where it happened.
 struct Event {
   enum class Kind : std::uint8_t {
@@ -49,6 +57,7 @@ struct Event {
     kSegmentPoisoned,  ///< A write or fsync of a segment failed; its rows are written elsewhere.
     kRowsLost,         ///< Rows acknowledged kBuffered could not be saved after a failed fsync.
     kReadOnly,         ///< The store turned read-only; `error` is the first cause.
+    kNotPinned,        ///< A new segment of a pinned family could not be locked in memory; `error` says why.
   };
   Kind kind{};
   std::string message;
@@ -68,6 +77,9 @@ struct Options {
   /// MiB. A file may be larger: it holds at least 16 vectors and every single batch, or 1 MiB of records.
   std::uint64_t segment_bytes_target = 64ULL << 20;
   std::uint64_t segment_bytes_initial = 1ULL << 20;
+  /// The most bytes of segments that pinned families and metas may lock in memory; 0: as many as the
+  /// system allows (RLIMIT_MEMLOCK).
+  std::uint64_t pinned_bytes_max = 0;
   /// How long open waits for files that a dead predecessor's writes still hold.
   std::chrono::milliseconds lock_timeout{10'000};
   /// Called for every event; must not call back into the store. May be empty.
@@ -83,9 +95,12 @@ struct Options {
 /// A caller's check of a vector before it is stored: a reason to reject it, or nothing.
 using Validator = std::function<std::optional<std::string>(std::span<const std::byte> vector)>;
 
-/// How to create a family.
+/// How to create a family, or to open one.
 struct FamilyOptions {
-  std::uint64_t segment_bytes_target = 0;  ///< 0: the store's.
+  std::uint64_t segment_bytes_target = 0;  ///< 0: the store's. Of a new family only.
+  /// Unset: as it is; kCached for a family that this process has not placed yet.
+  std::optional<Placement> placement{};
+  bool pin_metas = false;  ///< Locks the 64 bytes a row that a lookup compares. Counts if `placement` is set.
 };
 
 /// How to write one row or batch.

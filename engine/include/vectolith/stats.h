@@ -53,6 +53,9 @@ struct StoreStats {
   std::uint64_t writes = 0, reads = 0, data_syncs = 0, data_sync_ns = 0;
   std::uint64_t short_transfers = 0, io_retries = 0, io_fallbacks = 0;
 
+  std::uint64_t pinned_bytes = 0;       ///< Of segments, locked in memory.
+  std::uint64_t read_buffer_bytes = 0;  ///< Anonymous memory for reads past the page cache.
+
   std::uint64_t disk_bytes = 0;  ///< Allocated bytes of all files, pool excluded.
   std::uint64_t pool_bytes = 0;
   std::uint64_t open_ns = 0;

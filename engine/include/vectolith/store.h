@@ -6,12 +6,14 @@
 #include <cstdint>
 #include <functional>
 #include <memory>
+#include <memory_resource>
 #include <optional>
 #include <span>
 #include <string>
 #include <string_view>
 #include <vector>
 
+#include <vectolith/async.h>
 #include <vectolith/format/key.h>
 #include <vectolith/format/model_spec.h>
 #include <vectolith/format/result.h>
@@ -104,7 +106,10 @@ class ReadScope {
  private:
   friend class Store;
   explicit ReadScope(engine::StoreImpl& store) noexcept;
+  friend class Family;
   alignas(void*) std::byte scope_[sizeof(void*)];  // An engine scope, whose type is internal.
+  /// Holds vectors that were read past the page cache, until the scope ends.
+  mutable std::unique_ptr<std::pmr::monotonic_buffer_resource> buffers_;
 };
 
 /// One answer of a multi_get.
@@ -146,6 +151,25 @@ struct SegmentView {
   }
 };
 
+/// Consecutive rows of one segment, as `Family::scan` shows them: a contiguous matrix in memory.
+/// Lifetime: the call that it is passed to.
+struct RowBlock {
+  SegmentId segment;
+  std::uint32_t first_row = 0;  ///< Number in its segment of the block's row 0.
+  std::uint32_t rows = 0;
+  std::uint32_t dim = 0;
+  Dtype dtype{};
+  std::uint32_t stride_bytes = 0;
+  const std::byte* base = nullptr;        ///< `rows` x `stride_bytes`, row-major, no gap.
+  std::span<const format::MetaRow> meta;  ///< `rows` entries; of rows that are not live, unspecified.
+  const SegmentView* view = nullptr;      ///< The segment's frozen state.
+
+  [[nodiscard]] bool is_live(std::uint32_t row) const noexcept { return view->is_live(first_row + row); }
+  [[nodiscard]] std::span<const std::byte> vector(std::uint32_t row) const noexcept {
+    return {base + std::size_t{row} * stride_bytes, stride_bytes};
+  }
+};
+
 /// One row of a put_batch.
 struct BatchRow {
   Key key;
@@ -175,6 +199,12 @@ class Family {
   [[nodiscard]] const std::string& name() const noexcept;
   [[nodiscard]] FamilyId id() const noexcept;
   [[nodiscard]] const ModelSpec& spec() const noexcept;
+  /// Chooses where this family's vectors, and the 64 bytes a row that a lookup compares, are kept from now
+  /// on, until the store closes. Cost: kPinned reads everything into memory first. Errors: kLimit when so
+  /// much may not be locked (Options::pinned_bytes_max, RLIMIT_MEMLOCK); then
+  ///         nothing changed. kClosed, kWrongFamily.
+  Result<void> place(Placement vectors, bool pin_metas = false);
+  [[nodiscard]] Placement placement() const noexcept;
   /// Sets the caller's own check for every later put through any handle of this family.
   void set_validator(Validator validator);
 
@@ -217,12 +247,27 @@ class Family {
   /// found[i] tells whether row i was written. Errors: also kCorruption for the first damaged row.
   Result<std::size_t> multi_get_copy(std::span<const Key> keys, std::span<std::byte> matrix,
                                      std::span<bool> found) const;
+  /// Submits a get_copy and returns at once; the outcome comes through `queue`, with `tag`. `out` stays the
+  /// caller's until then. Shapes: `out` has vector_bytes() bytes.
+  /// Errors: kInvalidArgument, kClosed, kWrongFamily, kBusy when too much is pending; no completion comes
+  /// then.
+  Result<void> get_async(ReadQueue& queue, const Key& key, std::span<std::byte> out, std::uint64_t tag,
+                         const AsyncReadOptions& options = {}) const;
+  /// As get_async, for many keys at a time: a hit of keys[i] is copied into row i of `matrix`, and found[i]
+  /// tells of it. `keys` are the caller's again when this returns.
+  Result<void> multi_get_async(ReadQueue& queue, std::span<const Key> keys, std::span<std::byte> matrix,
+                               std::span<bool> found, std::uint64_t tag,
+                               const AsyncReadOptions& options = {}) const;
   /// Copies rows by position into `matrix` (rows.size() x vector_bytes): the rescoring read.
   /// Errors: kNotFound when a row id names no live row of this family; kCorruption.
   Result<void> gather(std::span<const RowId> rows, std::span<std::byte> matrix) const;
   /// Every segment as a contiguous matrix with a frozen live bitmap: the scan interface.
   Result<std::vector<SegmentView>> segments() const;
-  /// Calls `visit` for each live row in segment order until it returns false.
+  /// Calls `visit` for blocks of about a MiB in segment order until it returns false: every live row once,
+  /// its sums checked as Options::verify wants it. What is not in memory is read ahead; in a cold family past
+  /// the page cache. Errors: kCorruption, kIo; blocks before the bad one were shown.
+  Result<void> scan(const std::function<bool(const RowBlock&)>& visit) const;
+  /// Calls `visit` for each live row in segment order until it returns false. Errors: as scan.
   Result<void> for_each(const std::function<bool(const VectorView&)>& visit) const;
   /// Rows that answer a get now. Cost: O(1).
   [[nodiscard]] std::uint64_t size() const noexcept;
@@ -338,6 +383,8 @@ class Store {
 
   [[nodiscard]] ReadScope read_scope() const noexcept { return ReadScope(*impl_); }
   Result<Snapshot> snapshot();
+  /// A queue for asynchronous reads of any family of this store. Errors: kInvalidArgument, kIo, kClosed.
+  Result<std::unique_ptr<ReadQueue>> read_queue(const ReadQueueOptions& options = {});
   /// Makes every write acknowledged before durable.
   Result<void> sync();
   /// Makes the write of `ticket`, and all before it, durable.

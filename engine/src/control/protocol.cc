@@ -334,7 +334,7 @@ Result<Error> decode_error(std::span<const std::byte> payload) {
     VECTOLITH_TRY_ASSIGN(auto expected, reader.read_string());
     VECTOLITH_TRY_ASSIGN(auto found, reader.read_string());
     if (code == 0) return bad_control_value("error code", 0, "at least 1", code);
-    const bool known = code <= std::to_underlying(ErrorCode::kNotAStore);
+    const bool known = code <= std::to_underlying(ErrorCode::kDeadlineExceeded);
     if (!known) found = "error code " + std::to_string(code) + (found.empty() ? "" : "; " + found);
 
     auto error = Error(known ? static_cast<ErrorCode>(code) : ErrorCode::kInternal, std::move(message))

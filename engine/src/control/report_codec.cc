@@ -38,6 +38,8 @@ constexpr std::array kStatsCounters = {
     &StoreStats::short_transfers,
     &StoreStats::io_retries,
     &StoreStats::io_fallbacks,
+    &StoreStats::pinned_bytes,
+    &StoreStats::read_buffer_bytes,
     &StoreStats::disk_bytes,
     &StoreStats::pool_bytes,
     &StoreStats::open_ns,

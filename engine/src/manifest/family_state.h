@@ -74,6 +74,8 @@ struct FamilyState : std::enable_shared_from_this<FamilyState> {
   std::unique_ptr<Index> index;
   SegmentTable segments;
   std::atomic<bool> dropped{false};
+  std::atomic<Placement> placement{Placement::kCached};
+  std::atomic<bool> pins_metas{false};
 
   std::vector<std::shared_ptr<MappedSegment>> by_ordinal;  ///< [committer] Owns what `segments` points to.
   std::shared_ptr<MappedSegment> active;                   ///< [committer] Null until the first row.

@@ -92,8 +92,29 @@ std::span<const std::byte> MappedSegment::record_bytes(std::uint32_t unit) const
   return {matrix_ + first, static_cast<std::size_t>(end - first)};
 }
 
+Result<File*> MappedSegment::read_file(Directory& directory, OpenMode mode) const {
+  LateFile& late = mode == OpenMode::kReadDirect ? direct_ : cached_;
+  if (File* const file = late.file.load(std::memory_order_acquire)) return file;
+  const std::lock_guard lock(late_mutex_);
+  if (late.owner == nullptr) {
+    VECTOLITH_TRY_ASSIGN(late.owner, directory.open(format::segment_name(id()), mode));
+    late.file.store(late.owner.get(), std::memory_order_release);
+  }
+  return late.owner.get();
+}
+
+Error MappedSegment::truncated_at(std::uint32_t row) const {
+  return Error(ErrorCode::kCorruption, "the segment file ends inside a vector")
+      .with_file(path_)
+      .with_offset(vector_offset(row));
+}
+
 Result<void> MappedSegment::verify_vector_row(std::uint32_t row) const {
   VECTOLITH_TRY(mapping_->populate(vector_offset(row), header_.row_bytes));
+  return check_row_bytes(row, {vector(row), header_.row_bytes});
+}
+
+Result<void> MappedSegment::check_row_bytes(std::uint32_t row, std::span<const std::byte> bytes) const {
   const auto& meta_row = meta(row);
   const auto expected = format::row_sum(header_.segment_uuid, RowIndex(row), meta_row);
   if (expected != meta_row.row_sum) {
@@ -103,7 +124,6 @@ Result<void> MappedSegment::verify_vector_row(std::uint32_t row) const {
                                .with_expected(std::to_string(meta_row.row_sum))
                                .with_found(std::to_string(expected)));
   }
-  const std::span<const std::byte> bytes(vector(row), header_.row_bytes);
   const auto sum = format::vector_sum(header_.segment_uuid, RowIndex(row), bytes);
   if (sum != meta_row.vector_sum) {
     return std::unexpected(Error(ErrorCode::kCorruption, "the vector's sum does not hold")

@@ -7,6 +7,7 @@
 #include <cstdint>
 #include <memory>
 #include <memory_resource>
+#include <mutex>
 #include <span>
 #include <string>
 #include <vector>
@@ -70,6 +71,9 @@ class MappedSegment : public std::enable_shared_from_this<MappedSegment> {
   [[nodiscard]] std::uint32_t capacity() const noexcept { return header_.row_capacity; }
   [[nodiscard]] File& file() const noexcept { return *file_; }
   [[nodiscard]] const std::string& path() const noexcept { return path_; }
+  /// The file opened for reads beside the mapping: kReadDirect, or kReadOnly (through the page cache). Opened
+  /// when first asked for, open until the segment ends. Threads: any. Errors: kIo, kNotFound.
+  Result<File*> read_file(Directory& directory, OpenMode mode) const;
   /// Closes the file and so releases its lock; what is mapped stays readable. No write may follow.
   void close_file() noexcept {
     // The mapping keeps the open file description alive, and with it a lock that is not given back.
@@ -101,6 +105,11 @@ class MappedSegment : public std::enable_shared_from_this<MappedSegment> {
     return (holds_records() ? header_.matrix_offset : header_.meta_offset) + std::uint64_t{row} * 64;
   }
 
+  /// Checks the sums of row `row`, whose vector was read from the file into `bytes`. Errors: kCorruption with
+  /// file and offset.
+  Result<void> check_row_bytes(std::uint32_t row, std::span<const std::byte> bytes) const;
+  /// The error of a read that met the end of the file inside vector `row`.
+  [[nodiscard]] Error truncated_at(std::uint32_t row) const;
   /// Checks row and vector sums of a row that the index names, reading it in safely first.
   /// Errors: kCorruption with file and offset, kIo.
   Result<void> verify_row(std::uint32_t row) const;
@@ -110,6 +119,8 @@ class MappedSegment : public std::enable_shared_from_this<MappedSegment> {
       return {};
     return verify_and_mark(row);
   }
+  /// Whether `verify_first_touch` succeeded before.
+  [[nodiscard]] bool was_verified(std::uint32_t row) const noexcept { return verified_.test(row); }
   void mark_verified(std::uint32_t row) const noexcept { verified_.set(row); }
   /// Decodes record `unit` with all its sums. Errors: kCorruption with file and offset, kIo.
   Result<format::RecordView> record(std::uint32_t unit) const;
@@ -120,6 +131,10 @@ class MappedSegment : public std::enable_shared_from_this<MappedSegment> {
     return rows_durable_.load(std::memory_order_acquire);
   }
   void set_rows_durable(std::uint32_t rows) noexcept { rows_durable_.store(rows, std::memory_order_release); }
+
+  /// No write to the file will ever come again, and all of it is on the medium.
+  [[nodiscard]] bool is_settled() const noexcept { return settled_.load(std::memory_order_acquire); }
+  void set_settled() noexcept { settled_.store(true, std::memory_order_release); }
 
   [[nodiscard]] RowBitmap& live() const noexcept { return live_; }
   /// Marks or clears a row in the live bitmap and keeps the count. Threads: the committer.
@@ -133,6 +148,11 @@ class MappedSegment : public std::enable_shared_from_this<MappedSegment> {
     return live_rows_.load(std::memory_order_relaxed);
   }
 
+  /// Bytes of the mapping that are locked in memory. Written under StoreContext::placement_mutex, as the two
+  /// flags of what has been done about the family's placement.
+  std::atomic<std::uint64_t> pinned_bytes{0};
+  bool has_left_cache = false;
+  bool is_not_pinned = false;  ///< Locking it failed and was reported.
   /// Number under which the family's index knows the segment.
   std::uint32_t ordinal = 0;
   /// Rows that are not valid and stay so for ever; set before the segment is published.
@@ -153,6 +173,15 @@ class MappedSegment : public std::enable_shared_from_this<MappedSegment> {
   std::unique_ptr<Mapping> mapping_;
   const std::byte* heads_ = nullptr;
   const std::byte* matrix_ = nullptr;
+  /// A file that is opened when first needed.
+  struct LateFile {
+    std::unique_ptr<File> owner;  ///< [late_mutex_]
+    std::atomic<File*> file{nullptr};
+  };
+  mutable std::mutex late_mutex_;
+  mutable LateFile direct_;
+  mutable LateFile cached_;
+  std::atomic<bool> settled_{false};
   std::atomic<std::uint32_t> rows_{0};
   std::atomic<std::uint32_t> rows_durable_{0};
   std::atomic<std::uint32_t> live_rows_{0};

@@ -39,6 +39,7 @@ Result<void> Committer::publish_large_chunk(PendingWrite& write, std::span<const
                  write.results[items[row]].sequence});
   }
   runs_.pop_back();
+  segment->set_settled();
   return {};
 }
 

@@ -9,7 +9,9 @@
 
 #include <vectolith/store.h>
 
+#include "store/placement.h"
 #include "store/read_path.h"
+#include "store/scan.h"
 #include "store/store_impl.h"
 #include "store/validation.h"
 
@@ -19,6 +21,8 @@ using engine::PendingWrite;
 using engine::ReadPath;
 
 namespace {
+
+constexpr std::size_t kVectorAlignment = 64;
 
 /// What is wrong with the vector, counted by reason; and the row flags it earns.
 Result<std::uint16_t> check_vector(engine::StoreContext& context, const engine::FamilyState& family,
@@ -60,6 +64,32 @@ void fill_options(PendingWrite& write, engine::StoreContext& context, engine::Fa
   write.build = options.build;
   write.created_at_ms =
       options.created_at_s ? *options.created_at_s * 1'000 : context.environment->wall_clock_ms();
+}
+
+/// A vector read from its file, and what holds its meta row.
+class OwnedVector {
+ public:
+  OwnedVector(std::size_t bytes, std::pmr::memory_resource& heap)
+      : heap_(heap), bytes_(bytes), data_(static_cast<std::byte*>(heap.allocate(bytes, kVectorAlignment))) {}
+  OwnedVector(const OwnedVector&) = delete;
+  OwnedVector& operator=(const OwnedVector&) = delete;
+  ~OwnedVector() { heap_.deallocate(data_, bytes_, kVectorAlignment); }
+
+  [[nodiscard]] std::byte* data() const noexcept { return data_; }
+  void keep(std::shared_ptr<const void> pin) noexcept { pin_ = std::move(pin); }
+
+ private:
+  std::pmr::memory_resource& heap_;
+  std::size_t bytes_;
+  std::byte* data_;
+  std::shared_ptr<const void> pin_;
+};
+
+/// Memory that lives as long as `buffers`, which are made when first needed.
+std::byte* room_in(std::unique_ptr<std::pmr::monotonic_buffer_resource>& buffers,
+                   std::pmr::memory_resource& heap, std::size_t bytes) {
+  if (buffers == nullptr) buffers = std::make_unique<std::pmr::monotonic_buffer_resource>(&heap);
+  return static_cast<std::byte*>(buffers->allocate(std::max<std::size_t>(bytes, 1), kVectorAlignment));
 }
 
 }  // namespace
@@ -163,9 +193,15 @@ Result<EraseResult> Family::erase(const Key& key, std::optional<Durability> dura
   return store_->erase(*state_, key, durability);
 }
 
-Result<std::optional<VectorView>> Family::get(const ReadScope& /*scope*/, const Key& key,
+Result<std::optional<VectorView>> Family::get(const ReadScope& scope, const Key& key,
                                               const ReadOptions& options) const {
   const ReadPath reads(store_->context(), *state_);
+  if (reads.is_cold()) [[unlikely]] {
+    VECTOLITH_TRY_ASSIGN(const auto row, reads.get_cold(key, options, [&] {
+      return room_in(scope.buffers_, store_->context().heap, state_->row_bytes);
+    }));
+    return row ? std::optional<VectorView>(reads.view(*row)) : std::nullopt;
+  }
   auto found = reads.find(key, options);
   if (!found) [[unlikely]]
     return std::unexpected(std::move(found).error());
@@ -177,6 +213,21 @@ Result<std::optional<PinnedVector>> Family::get(const Key& key, const ReadOption
   auto& context = store_->context();
   const auto scope = context.epochs.enter();
   const ReadPath reads(context, *state_);
+  if (reads.is_cold()) [[unlikely]] {
+    std::shared_ptr<OwnedVector> owned;
+    VECTOLITH_TRY_ASSIGN(const auto row, reads.get_cold(key, options, [&] {
+      owned = std::make_shared<OwnedVector>(state_->row_bytes, context.heap);
+      return owned->data();
+    }));
+    engine::add(row ? context.counters.hits : context.counters.misses);
+    if (!row) return std::optional<PinnedVector>();
+    std::shared_ptr<const void> pin = row->row.segment->shared_from_this();
+    if (owned != nullptr) {
+      owned->keep(std::move(pin));
+      pin = std::move(owned);
+    }
+    return std::optional<PinnedVector>(PinnedVector(reads.view(*row), std::move(pin)));
+  }
   VECTOLITH_TRY_ASSIGN(const auto found, reads.find(key, options));
   engine::add(found ? context.counters.hits : context.counters.misses);
   if (!found) return std::optional<PinnedVector>();
@@ -191,6 +242,12 @@ Result<bool> Family::get_copy(const Key& key, std::span<std::byte> out, const Re
   auto& context = store_->context();
   const auto scope = context.epochs.enter();
   const ReadPath reads(context, *state_);
+  if (reads.is_cold()) [[unlikely]] {
+    VECTOLITH_TRY_ASSIGN(const auto row, reads.get_cold(key, options, [&] { return out.data(); }));
+    engine::add(row ? context.counters.hits : context.counters.misses);
+    if (row && row->bytes != out.data()) std::memcpy(out.data(), row->bytes, out.size());
+    return row.has_value();
+  }
   VECTOLITH_TRY_ASSIGN(const auto found, reads.find(key, options));
   engine::add(found ? context.counters.hits : context.counters.misses);
   if (!found) return false;
@@ -205,14 +262,21 @@ Result<bool> Family::contains(const Key& key) const {
   return state_->find(context.hasher(key), key).has_value();
 }
 
-Result<void> Family::multi_get(const ReadScope& /*scope*/, std::span<const Key> keys,
+Result<void> Family::multi_get(const ReadScope& scope, std::span<const Key> keys,
                                std::span<Lookup> answers) const {
-  return ReadPath(store_->context(), *state_).multi_get(keys, answers);
+  const ReadPath reads(store_->context(), *state_);
+  if (!reads.is_cold()) [[likely]]
+    return reads.multi_get(keys, answers);
+  const std::size_t bytes = keys.size() * state_->row_bytes;
+  std::byte* const matrix = room_in(scope.buffers_, store_->context().heap, bytes);
+  return reads.multi_get_cold(keys, answers, {matrix, bytes});
 }
 
 Result<std::size_t> Family::multi_get_copy(std::span<const Key> keys, std::span<std::byte> matrix,
                                            std::span<bool> found) const {
+  // Few, so that rows are still in the processor's cache when they are copied; many keep the device busy.
   constexpr std::size_t kGroup = 16;
+  constexpr std::size_t kColdGroup = 1'024;
   const std::size_t row_bytes = state_->row_bytes;
   if (found.size() != keys.size() || matrix.size() != keys.size() * row_bytes) {
     return fail(ErrorCode::kInvalidArgument, "multi_get_copy needs one flag and one matrix row per key");
@@ -220,16 +284,29 @@ Result<std::size_t> Family::multi_get_copy(std::span<const Key> keys, std::span<
   auto& context = store_->context();
   const auto scope = context.epochs.enter();
   const ReadPath reads(context, *state_);
-  std::array<Lookup, kGroup> answers;
+  std::array<Lookup, kGroup> few;
+  std::vector<Lookup> many;
+  std::span<Lookup> answers = few;
+  if (reads.is_cold()) {
+    many.resize(std::min(kColdGroup, keys.size()));
+    answers = many;
+  }
   std::size_t hits = 0;
-  for (std::size_t first = 0; first < keys.size(); first += kGroup) {
-    const auto group = keys.subspan(first, std::min(kGroup, keys.size() - first));
-    VECTOLITH_TRY(reads.multi_get(group, std::span(answers).first(group.size())));
+  for (std::size_t first = 0; first < keys.size(); first += answers.size()) {
+    const auto group = keys.subspan(first, std::min(answers.size(), keys.size() - first));
+    const auto rows = matrix.subspan(first * row_bytes, group.size() * row_bytes);
+    if (many.empty()) {
+      VECTOLITH_TRY(reads.multi_get(group, answers.first(group.size())));
+    } else {
+      VECTOLITH_TRY(reads.multi_get_cold(group, answers.first(group.size()), rows));
+    }
     for (std::size_t i = 0; i < group.size(); ++i) {
-      if (answers[i].status == Lookup::Status::kCorrupt) VECTOLITH_TRY(reads.find(group[i], {}));
+      if (answers[i].status == Lookup::Status::kCorrupt) VECTOLITH_TRY(reads.error_of(group[i]));
       found[first + i] = answers[i].status == Lookup::Status::kHit;
       if (!found[first + i]) continue;
-      std::memcpy(matrix.data() + (first + i) * row_bytes, answers[i].view.bytes().data(), row_bytes);
+      std::byte* const into = rows.data() + i * row_bytes;
+      if (answers[i].view.bytes().data() != into)
+        std::memcpy(into, answers[i].view.bytes().data(), row_bytes);
       ++hits;
     }
   }
@@ -250,14 +327,28 @@ Result<std::vector<SegmentView>> Family::segments() const {
   return views;
 }
 
+Result<void> Family::place(Placement vectors, bool pin_metas) {
+  VECTOLITH_TRY(store_->context().check_open());
+  VECTOLITH_TRY(ReadPath(store_->context(), *state_).check());
+  return engine::place_family(store_->context(), store_->committer(), *state_, {vectors, pin_metas});
+}
+
+Placement Family::placement() const noexcept { return state_->placement.load(); }
+
 Result<void> Family::gather(std::span<const RowId> rows, std::span<std::byte> matrix) const {
   const std::size_t row_bytes = state_->row_bytes;
   if (matrix.size() != rows.size() * row_bytes)
     return fail(ErrorCode::kInvalidArgument, "gather needs one matrix row per row id");
   VECTOLITH_TRY_ASSIGN(const auto by_id, store_->segments_by_id(*state_));
+  auto& context = store_->context();
+  std::optional<engine::ColdReads::Batch> cold;
+  if (ReadPath(context, *state_).is_cold()) {
+    VECTOLITH_TRY_ASSIGN(auto batch, context.cold_reads.begin(row_bytes, context.options.verify));
+    cold.emplace(std::move(batch));
+  }
   for (std::size_t i = 0; i < rows.size(); ++i) {
     constexpr std::size_t kAhead = 4;
-    if (i + kAhead < rows.size()) {
+    if (!cold && i + kAhead < rows.size()) {
       const auto ahead = by_id.find(rows[i + kAhead].segment);
       if (ahead != by_id.end() && rows[i + kAhead].row.value < ahead->second->rows())
         __builtin_prefetch(ahead->second->vector(rows[i + kAhead].row.value));
@@ -269,26 +360,42 @@ Result<void> Family::gather(std::span<const RowId> rows, std::span<std::byte> ma
                                             std::to_string(rows[i].segment.value) +
                                             " is no live row of family '" + state_->name + "'");
     }
+    if (cold && segment->second->is_settled()) {
+      cold->add(*segment->second, row, matrix.data() + i * row_bytes);
+      continue;
+    }
     VECTOLITH_TRY(segment->second->verify_first_touch(row));
     std::memcpy(matrix.data() + i * row_bytes, segment->second->vector(row), row_bytes);
+  }
+  if (!cold) return {};
+  cold->start();
+  cold->finish();
+  if (const Error* error = cold->first_error()) return std::unexpected(*error);
+  return {};
+}
+
+Result<void> Family::scan(const std::function<bool(const RowBlock&)>& visit) const {
+  VECTOLITH_TRY_ASSIGN(const auto views, segments());
+  auto& context = store_->context();
+  const bool is_cold = ReadPath(context, *state_).is_cold();
+  for (const auto& view : views) {
+    const auto& segment = *static_cast<const engine::FrozenSegment*>(view.pin.get())->segment;
+    VECTOLITH_TRY_ASSIGN(const bool goes_on, engine::scan_segment(context, segment, view, is_cold, visit));
+    if (!goes_on) break;
   }
   return {};
 }
 
 Result<void> Family::for_each(const std::function<bool(const VectorView&)>& visit) const {
-  VECTOLITH_TRY_ASSIGN(const auto views, segments());
-  for (const auto& view : views) {
-    const auto* segment = static_cast<const engine::FrozenSegment*>(view.pin.get())->segment.get();
-    for (std::uint32_t row = 0; row < view.rows; ++row) {
-      if (!view.is_live(row)) continue;
-      if (store_->context().options.verify != VerifyMode::kOff)
-        VECTOLITH_TRY(segment->verify_first_touch(row));
-      const VectorView vector(segment->vector(row), view.stride_bytes, &segment->meta(row),
-                              RowId{view.id, RowIndex(row)});
-      if (!visit(vector)) return {};
+  return scan([&](const RowBlock& block) {
+    for (std::uint32_t row = 0; row < block.rows; ++row) {
+      if (!block.is_live(row)) continue;
+      const VectorView vector(block.vector(row).data(), block.stride_bytes, &block.meta[row],
+                              RowId{block.segment, RowIndex(block.first_row + row)});
+      if (!visit(vector)) return false;
     }
-  }
-  return {};
+    return true;
+  });
 }
 
 }  // namespace vectolith

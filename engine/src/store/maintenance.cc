@@ -4,10 +4,15 @@
 
 #include <utility>
 
+#include "store/placement.h"
+
 namespace vectolith::engine {
 namespace {
 
 constexpr std::chrono::milliseconds kIdle{100};
+/// So many waits for a device between two steps say that the kernel takes mapped pages back.
+constexpr std::uint64_t kFaultsOfShortage = 8;
+constexpr std::uint64_t kShortageNs = 10'000'000'000;
 
 }  // namespace
 
@@ -15,6 +20,8 @@ std::chrono::nanoseconds Maintenance::step() {
   prepare_segments();
   (void)seal_all();
   context_.epochs.collect();
+  place_new_segments(context_, committer_);
+  watch_memory();
   witness_when_idle();
   return kIdle;
 }
@@ -35,6 +42,7 @@ Result<void> Maintenance::seal(const SealJob& job) {
   if (sealed) {
     const Committer::Lock lock(committer_);
     committer_.note_durable(job.segment);
+    job.segment->set_settled();
     return {};
   }
   if (!sync_failed) {
@@ -65,6 +73,14 @@ void Maintenance::prepare(FamilyState& family) {
     family.prepared = std::move(*made);
     family.wants_prepared.store(false);
   }
+}
+
+void Maintenance::watch_memory() {
+  const std::uint64_t faults = context_.environment->major_faults();
+  const std::uint64_t now = context_.environment->steady_ns();
+  if (faults - std::exchange(last_major_faults_, faults) >= kFaultsOfShortage)
+    short_until_ns_ = now + kShortageNs;
+  context_.memory_is_short.store(now < short_until_ns_, std::memory_order_relaxed);
 }
 
 void Maintenance::witness_when_idle() {

@@ -26,6 +26,7 @@ class Maintenance {
   Result<void> seal(const SealJob& job);
   void prepare_segments();
   void prepare(FamilyState& family);
+  void watch_memory();
   void witness_when_idle();
 
   StoreContext& context_;
@@ -33,6 +34,8 @@ class Maintenance {
   Committer& committer_;
   std::uint64_t witnessed_commit_ = 0;
   std::uint64_t last_seen_commit_ = 0;
+  std::uint64_t last_major_faults_ = 0;
+  std::uint64_t short_until_ns_ = 0;
 };
 
 }  // namespace vectolith::engine

@@ -16,6 +16,13 @@ namespace vectolith::engine {
 struct FoundRow {
   MappedSegment* segment = nullptr;
   std::uint32_t row = 0;
+  friend bool operator==(const FoundRow&, const FoundRow&) = default;
+};
+
+/// A row whose vector may lie outside its segment's mapping.
+struct ColdRow {
+  FoundRow row;
+  const std::byte* bytes = nullptr;
 };
 
 /// Reads of one family. The caller is inside an epoch scope for every call.
@@ -29,28 +36,44 @@ class ReadPath {
       return std::unexpected(std::move(open).error());
     return find_hashed(context_.hasher(key), key, options);
   }
-  /// Answers keys[i] in answers[i]; probes, row heads and vectors are fetched ahead in groups.
+  /// Answers keys[i] in answers[i]; probes, row heads and vectors are fetched ahead in groups. What is not in
+  /// memory is loaded side by side.
   Result<void> multi_get(std::span<const Key> keys, std::span<Lookup> answers) const;
-  /// Errors: kClosed, kWrongFamily.
-  Result<void> check() const;
 
-  [[nodiscard]] VectorView view(const FoundRow& found) const noexcept {
-    return {found.segment->vector(found.row), family_.row_bytes, &found.segment->meta(found.row),
-            RowId{found.segment->id(), RowIndex(found.row)}};
+  /// Whether reads of settled rows go past the page cache, by the members named `_cold`: they want memory of
+  /// the caller's, row_bytes for each key.
+  [[nodiscard]] bool is_cold() const noexcept {
+    return family_.placement.load(std::memory_order_relaxed) == Placement::kCold;
   }
-
- private:
-  Result<std::optional<FoundRow>> find_hashed(std::uint64_t hash, const Key& key,
-                                              const ReadOptions& options) const {
+  /// As `find`. `memory()` is asked for row_bytes if the vector must be read; else it is shown where it lies.
+  template <class Memory>
+  Result<std::optional<ColdRow>> get_cold(const Key& key, const ReadOptions& options,
+                                          const Memory& memory) const {
+    VECTOLITH_TRY(check());
+    const auto at = find_unverified(context_.hasher(key), key, options);
+    if (!at) return std::optional<ColdRow>();
+    if (!is_in_file_only(*at->segment)) {
+      VECTOLITH_TRY(verify(*at->segment, at->row));
+      return std::optional<ColdRow>(ColdRow{*at, at->segment->vector(at->row)});
+    }
+    std::byte* const into = memory();
+    VECTOLITH_TRY(read_cold(*at, into));
+    return std::optional<ColdRow>(ColdRow{*at, into});
+  }
+  /// As `multi_get`; a vector that is read lies in row i of `matrix`.
+  Result<void> multi_get_cold(std::span<const Key> keys, std::span<Lookup> answers,
+                              std::span<std::byte> matrix) const;
+  /// The row of `key`, whose vector is still to be verified. After `check`.
+  [[nodiscard]] std::optional<FoundRow> find_unverified(std::uint64_t hash, const Key& key,
+                                                        const ReadOptions& options) const {
     const auto at = family_.find_and_prefetch(hash, key);
-    if (!at) return std::optional<FoundRow>();
+    if (!at) return std::nullopt;
     MappedSegment* segment = family_.segments.get(at->ordinal);
     if (options.min_durability == Durability::kDurable && at->row >= segment->rows_durable())
-      return std::optional<FoundRow>();
-    if (auto verified = verify(*segment, at->row); !verified) [[unlikely]]
-      return std::unexpected(std::move(verified).error());
-    return std::optional<FoundRow>(FoundRow{segment, at->row});
+      return std::nullopt;
+    return FoundRow{segment, at->row};
   }
+  /// Checks a row as Options::verify wants it. Errors: kCorruption, kIo.
   Result<void> verify(const MappedSegment& segment, std::uint32_t row) const {
     if (context_.options.verify == VerifyMode::kFirstTouch) [[likely]] {
       auto verified = segment.verify_first_touch(row);
@@ -60,10 +83,47 @@ class ReadPath {
     }
     return verify_slow(segment, row);
   }
+  /// The error of a key that was answered kCorrupt; none if it is well by now.
+  Result<void> error_of(const Key& key) const;
+  /// Errors: kClosed, kWrongFamily.
+  Result<void> check() const;
+
+  [[nodiscard]] VectorView view(const FoundRow& found) const noexcept {
+    return view({found, found.segment->vector(found.row)});
+  }
+  [[nodiscard]] VectorView view(const ColdRow& read) const noexcept {
+    return {read.bytes, family_.row_bytes, &read.row.segment->meta(read.row.row),
+            RowId{read.row.segment->id(), RowIndex(read.row.row)}};
+  }
+
+ private:
+  Result<std::optional<FoundRow>> find_hashed(std::uint64_t hash, const Key& key,
+                                              const ReadOptions& options) const {
+    const auto at = find_unverified(hash, key, options);
+    if (!at) return std::optional<FoundRow>();
+    if (auto verified = verify(*at->segment, at->row); !verified) [[unlikely]]
+      return std::unexpected(std::move(verified).error());
+    return at;
+  }
+  /// In a cold family: rows that may still be written to lie in the page cache anyway.
+  [[nodiscard]] static bool is_in_file_only(const MappedSegment& segment) noexcept {
+    return segment.is_settled();
+  }
+  Result<void> read_cold(const FoundRow& found, std::byte* into) const;
   Result<void> verify_slow(const MappedSegment& segment, std::uint32_t row) const;
   void note_corruption(const Error& error) const;
-  void prefetch_candidate(std::uint64_t hash) const;
-  void multi_get_group(std::span<const Key> keys, std::span<Lookup> answers) const;
+  /// False if the candidate's row was not read since its segment was mapped: it may not be in memory.
+  bool prefetch_candidate(std::uint64_t hash) const;
+  /// Asks for all rows that the keys may name to be loaded, side by side.
+  void bring_in(std::span<const Key> keys) const;
+  /// `coming` are these keys and further ones, whose rows are asked for if one of these must be loaded.
+  /// Returns whether they were.
+  bool multi_get_group(std::span<const Key> keys, std::span<Lookup> answers,
+                       std::span<const Key> coming) const;
+  [[nodiscard]] Lookup look(const FoundRow& found) const;
+  [[nodiscard]] FoundRow row_at(Location at) const noexcept {
+    return {family_.segments.get(at.ordinal), at.row};
+  }
 
   StoreContext& context_;
   const FamilyState& family_;

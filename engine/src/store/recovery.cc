@@ -263,8 +263,11 @@ void Recovery::resume_or_seal(Opened& opened, Recovered& recovered) {
     family.next_row = opened.scan.row_count;
     return;
   }
-  if (opened.entry.phase != SegmentPhase::kSealed)
+  if (opened.entry.phase == SegmentPhase::kSealed) {
+    opened.segment->set_settled();
+  } else {
     recovered.seal_jobs.push_back({opened.family, opened.segment});
+  }
 }
 
 bool Recovery::must_freeze(const Opened& opened) {

@@ -64,7 +64,9 @@ Result<void> Store::close() {
 
 Result<Family> Store::family(std::string_view name, const ModelSpec& spec, const FamilyOptions& options) {
   VECTOLITH_TRY_ASSIGN(auto state, impl_->family(name, format::SegmentKind::kVector, &spec, options, true));
-  return Family(impl_, std::move(state));
+  Family family(impl_, std::move(state));
+  if (options.placement) VECTOLITH_TRY(family.place(*options.placement, options.pin_metas));
+  return family;
 }
 
 Result<Family> Store::family(std::string_view name) {
@@ -157,7 +159,8 @@ Result<std::optional<PinnedVector>> Snapshot::get(const Family& family, const Ke
   }
   if (!at) return std::optional<PinnedVector>();
   VECTOLITH_TRY(at->segment->verify_first_touch(at->row));
-  return std::optional<PinnedVector>(PinnedVector(reads.view({at->segment.get(), at->row}), at->segment));
+  return std::optional<PinnedVector>(
+      PinnedVector(reads.view(engine::FoundRow{at->segment.get(), at->row}), at->segment));
 }
 
 }  // namespace vectolith

@@ -60,7 +60,8 @@ StoreContext::StoreContext(Options opened_with, std::string store_path, std::sha
                    // What is retired gives its memory back to the page source, which so outlives the domain.
                    [pages = page_source](EpochDomain* domain) { delete domain; }),
       epochs(*epoch_domain),
-      hasher(make_hasher(*environment)) {}
+      hasher(make_hasher(*environment)),
+      cold_reads(*environment, directory) {}
 
 Uuid StoreContext::random_uuid() const {
   Uuid uuid;

@@ -23,6 +23,7 @@
 #include "io/environment.h"
 #include "manifest/family_state.h"
 #include "manifest/manifest_log.h"
+#include "store/cold_reads.h"
 #include "store/snapshot_state.h"
 
 namespace vectolith::engine {
@@ -115,6 +116,10 @@ struct StoreContext {
   format::KeyHasher hasher;
   StoreCounters counters;
   SnapshotRegistry snapshots;
+  ColdReads cold_reads;
+  /// Mapped pages are being taken back: what was in memory once need not be there now.
+  std::atomic<bool> memory_is_short{false};
+  std::mutex placement_mutex;  ///< Taken without the commit lock.
 
   mutable std::shared_mutex families_mutex;
   std::map<FamilyId, std::shared_ptr<FamilyState>> families;  ///< [families_mutex]

@@ -7,6 +7,7 @@
 #include <vectolith/format/file_name.h>
 
 #include "planted_bug.h"
+#include "store/placement.h"
 #include "store/store_impl.h"
 
 namespace vectolith::engine {
@@ -322,11 +323,13 @@ StoreStats StoreImpl::stats() {
   stats.io_retries = io.retries;
   stats.io_fallbacks = io.uring_fallbacks;
   stats.open_ns = open_ns_;
+  stats.read_buffer_bytes = context_.cold_reads.buffer_bytes();
   stats.recovered_rows = counters.recovered_rows.load();
   stats.damaged_rows = counters.damaged_rows.load();
   {
     const Committer::Lock lock(committer_);
     if (committer_.files_closed() && !context_.options.read_only) return stats;
+    stats.pinned_bytes = pinned_bytes(context_);
     for (const auto& family : context_.family_list()) add_family_stats(stats, *family);
   }
   add_disk_stats(stats);

@@ -43,6 +43,8 @@ TEST(StatsAnswer, CarriesEveryCounterInItsOwnPlace) {
                                                                   &StoreStats::short_transfers,
                                                                   &StoreStats::io_retries,
                                                                   &StoreStats::io_fallbacks,
+                                                                  &StoreStats::pinned_bytes,
+                                                                  &StoreStats::read_buffer_bytes,
                                                                   &StoreStats::disk_bytes,
                                                                   &StoreStats::pool_bytes,
                                                                   &StoreStats::open_ns,

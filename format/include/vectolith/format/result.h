@@ -31,6 +31,8 @@ enum class ErrorCode : std::uint16_t {
   kInternal = 15,      ///< An invariant of the engine does not hold. A bug: please report it.
   kSpecMismatch = 16,  ///< A family exists under this name with another model spec.
   kNotAStore = 17,     ///< The directory holds no vectolith store.
+  kCancelled = 19,     ///< The caller took an asynchronous operation back.
+  kDeadlineExceeded = 20,  ///< An operation was not through at the time its caller set.
 };
 
 /// The code's name as written in the source, for example "kCorruption".
