@@ -85,8 +85,9 @@ TEST_F(AsyncReadsTest, EveryGetCompletesOnceWithItsOwnVector) {
     for (const auto& [tag, completion] : completions) {
       EXPECT_FALSE(completion.error.has_value());
       EXPECT_EQ(completion.hits, tag < kRows ? 1U : 0U);
-      if (tag < kRows)
+      if (tag < kRows) {
         EXPECT_TRUE(holds(std::span(matrix).subspan(tag * row_bytes_, row_bytes_), tag)) << tag;
+      }
     }
   }
 }
@@ -161,7 +162,9 @@ TEST_F(AsyncReadsTest, ACancelledReadNeverWritesIntoItsCallersMemory) {
   for (std::uint64_t i = 0; i < 200; ++i) {
     const auto row = std::span(matrix).subspan(i * row_bytes_, row_bytes_);
     const bool is_untouched = std::ranges::equal(row, untouched);
-    if (i % 2 == 0 || !is_untouched) EXPECT_TRUE(holds(row, i));
+    if (i % 2 == 0 || !is_untouched) {
+      EXPECT_TRUE(holds(row, i));
+    }
     unwritten += is_untouched ? 1 : 0;
   }
   EXPECT_EQ(unwritten, cancelled);

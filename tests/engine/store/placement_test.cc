@@ -156,7 +156,8 @@ TEST_F(PlacementTest, EveryReadGivesTheSameAnswersWhereverVectorsAreKept) {
 
 TEST_F(PlacementTest, EveryReadGivesTheSameAnswersWhenMappedPagesAreTakenBack) {
   auto f = make_rows();
-  for (const auto& view : *f.segments()) {
+  const auto views = *f.segments();
+  for (const auto& view : views) {
     const auto directory = *environment_->open_directory(directory_.path(), false);
     const auto file = *directory->open(format::segment_name(view.id), engine::OpenMode::kReadOnly);
     file->drop_cache(0, *file->size());
@@ -241,7 +242,8 @@ TEST_F(PlacementTest, PinnedVectorsStayInMemoryAndAreCounted) {
     GTEST_SKIP() << placed.error().to_string();
   }
   std::uint64_t matrices = 0;
-  for (const auto& view : *f.segments()) {
+  const auto views = *f.segments();
+  for (const auto& view : views) {
     const auto directory = *environment_->open_directory(directory_.path(), false);
     const auto file = *directory->open(format::segment_name(view.id), engine::OpenMode::kReadOnly);
     file->drop_cache(0, *file->size());
