@@ -15,11 +15,11 @@ from support import cpp_source, tree_check
 RANKS = {
     "format": 0,
     "io": 1, "index": 1, "options": 1, "stats": 1,
-    "segment": 2, "log": 2, "eviction": 2,
+    "segment": 2, "log": 2, "eviction": 2, "async": 2,
     "manifest": 3,
     "compaction": 4, "migration": 4, "verify": 4,
     "store": 5,
-    "cache": 6, "control": 6,
+    "cache": 6, "control": 6, "coroutine": 6,
     "tools": 7,
 }
 # Modules that see of the engine what a caller sees: its public headers.

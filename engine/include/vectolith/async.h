@@ -22,9 +22,9 @@ class AsyncReads;
 struct AsyncReadOptions {
   /// kDurable: rows that a power cut could still take back are misses.
   Durability min_durability = Durability::kBuffered;
-  /// When the caller loses interest: the read then completes with kDeadlineExceeded. Looked at by `poll` and
-  /// `wait`.
-  std::optional<std::chrono::steady_clock::time_point> deadline{};
+  /// How long from now the caller is interested: later the read completes with kDeadlineExceeded. Looked at
+  /// by `poll` and `wait`.
+  std::optional<std::chrono::nanoseconds> timeout{};
 };
 
 /// What became of an asynchronous read.

@@ -19,7 +19,7 @@ namespace vectolith {
 /// Suspends a coroutine until its read is through; `resume_reads` of the same queue goes on with it.
 ///
 /// The tag of the read is the awaitable's address: a queue that coroutines use is to be driven by
-/// `resume_reads` alone. Destroying the coroutine while it waits is not allowed; give it a deadline, or let
+/// `resume_reads` alone. Destroying the coroutine while it waits is not allowed; give it a timeout, or let
 /// the queue end first.
 class [[nodiscard]] AwaitedRead {
  public:

@@ -161,7 +161,7 @@ class IoQueue {
   /// Errors: kIo; kUnsupported where there are no descriptors (simulation).
   virtual Result<int> event_fd() { return fail(ErrorCode::kUnsupported, "this queue has no eventfd"); }
   /// Makes the eventfd readable, if one was asked for.
-  virtual void signal() noexcept {}
+  virtual void notify() noexcept {}
   /// Operations submitted and not yet done.
   [[nodiscard]] virtual std::size_t in_flight() const noexcept = 0;
 };

@@ -122,7 +122,7 @@ Result<int> PooledReadQueue::event_fd() {
   return event_fd_.get();
 }
 
-void PooledReadQueue::signal() noexcept {
+void PooledReadQueue::notify() noexcept {
   const std::lock_guard lock(mutex_);
   if (event_fd_.valid()) static_cast<void>(::eventfd_write(event_fd_.get(), 1));
 }

@@ -61,7 +61,7 @@ class PooledReadQueue final : public IoQueue {
   std::size_t wait_some(std::chrono::nanoseconds timeout) override;
   [[nodiscard]] std::size_t in_flight() const noexcept override { return in_flight_; }
   Result<int> event_fd() override;
-  void signal() noexcept override;
+  void notify() noexcept override;
 
  private:
   /// A transfer that a thread has ended and the owner has not yet heard of.

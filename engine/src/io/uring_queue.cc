@@ -144,7 +144,7 @@ Result<int> UringQueue::event_fd() {
   return event_fd_.get();
 }
 
-void UringQueue::signal() noexcept {
+void UringQueue::notify() noexcept {
   if (event_fd_.valid()) static_cast<void>(::eventfd_write(event_fd_.get(), 1));
 }
 

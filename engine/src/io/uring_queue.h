@@ -38,7 +38,7 @@ class UringQueue final : public IoQueue {
   std::size_t poll() override;
   std::size_t wait_some(std::chrono::nanoseconds timeout) override;
   Result<int> event_fd() override;
-  void signal() noexcept override;
+  void notify() noexcept override;
   [[nodiscard]] std::size_t in_flight() const noexcept override { return in_flight_; }
 
  private:

@@ -59,10 +59,7 @@ Result<void> AsyncReads::submit(FamilyState& family, std::span<const Key> keys, 
               .found = found.data(),
               .row_bytes = family.row_bytes,
               .keys = keys.size(),
-              .deadline_ns = options.deadline
-                                 ? static_cast<std::uint64_t>(std::max<std::int64_t>(
-                                       1, options.deadline->time_since_epoch() / std::chrono::nanoseconds(1)))
-                                 : 0});
+              .deadline_ns = options.timeout ? deadline_after(*options.timeout) : 0});
   keys_pending_ += keys.size();
   active_.emplace(tag, request);
   if (request->deadline_ns != 0) deadlines_.emplace(request->deadline_ns, request);
@@ -79,6 +76,11 @@ Result<void> AsyncReads::submit(FamilyState& family, std::span<const Key> keys, 
   if (request->left == 0) complete(*request, std::nullopt);
   send_waiting();
   return {};
+}
+
+std::uint64_t AsyncReads::deadline_after(std::chrono::nanoseconds timeout) const {
+  const auto left = static_cast<std::uint64_t>(std::max<std::int64_t>(0, timeout.count()));
+  return store_->context().environment->steady_ns() + left;
 }
 
 void AsyncReads::look_up(const ReadPath& reads, const FamilyState& family, std::uint64_t hash, const Key& key,
@@ -217,7 +219,7 @@ void AsyncReads::complete(Request& request, std::optional<Error> error) {
   if (!request.error) add(counters.misses, request.keys - request.hits);
   keys_pending_ -= request.keys;
   ready_.push_back({.tag = request.tag, .hits = request.hits, .error = std::move(request.error)});
-  queue_->signal();
+  queue_->notify();
   forget(request);
 }
 

@@ -80,6 +80,7 @@ class AsyncReads {
   /// Answers the key at once, or adds a row to be read.
   void look_up(const ReadPath& reads, const FamilyState& family, std::uint64_t hash, const Key& key,
                std::size_t index, const RequestPtr& request, Durability min_durability);
+  [[nodiscard]] std::uint64_t deadline_after(std::chrono::nanoseconds timeout) const;
   void send_waiting();
   bool send(std::uint32_t slot);
   void take_done();

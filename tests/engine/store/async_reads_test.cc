@@ -174,7 +174,7 @@ TEST_F(AsyncReadsTest, AReadThatIsNotThroughAtItsDeadlineSaysSo) {
   place(Placement::kCold);
   const auto queue = make_queue({.depth = 1});
   std::vector<std::byte> matrix(50 * row_bytes_);
-  const AsyncReadOptions overdue{.deadline = std::chrono::steady_clock::now() - hours(1)};
+  const AsyncReadOptions overdue{.timeout = std::chrono::nanoseconds(0)};
   for (std::uint64_t i = 0; i < 50; ++i) {
     const auto row = std::span(matrix).subspan(i * row_bytes_, row_bytes_);
     ASSERT_TRUE(
