@@ -24,7 +24,7 @@
 namespace vectolith::engine {
 
 inline constexpr std::uint32_t kControlMagic = 0x5443'4C56;  ///< "VLCT" as bytes.
-inline constexpr std::uint16_t kControlVersion = 2;
+inline constexpr std::uint16_t kControlVersion = 3;
 inline constexpr std::size_t kControlHeaderBytes = 24;
 /// Longest payload of an answer.
 inline constexpr std::uint32_t kControlPayloadBytesMax = 64U << 20;
