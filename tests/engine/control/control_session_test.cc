@@ -51,12 +51,12 @@ void expect_room_for_one(ServedStore& served) {
 TEST(ControlSession, AnswersAnotherVersionWithUnsupportedAndHangsUp) {
   ServedStore served;
   auto peer = served.raw_peer();
-  ASSERT_TRUE(peer.send_bytes(hello_of_version(3)).has_value());
+  ASSERT_TRUE(peer.send_bytes(hello_of_version(kControlVersion + 1)).has_value());
   const auto error = peer.receive_error();
   ASSERT_TRUE(error.has_value());
   EXPECT_EQ(error->code(), ErrorCode::kUnsupported);
-  EXPECT_EQ(error->expected(), "version 2");
-  EXPECT_EQ(error->found(), "version 3");
+  EXPECT_EQ(error->expected(), "version " + std::to_string(kControlVersion));
+  EXPECT_EQ(error->found(), "version " + std::to_string(kControlVersion + 1));
   EXPECT_TRUE(peer.ends());
 }
 
@@ -251,7 +251,7 @@ TEST(ControlServerShutdown, ReleasesClientsThatAreBlockedInEveryWay) {
 
   auto idle = served.raw_peer();
   auto half_a_request = served.raw_peer();
-  const auto request = hello_of_version(2);
+  const auto request = hello_of_version(kControlVersion);
   ASSERT_TRUE(half_a_request.send_bytes(request).has_value());
   ASSERT_TRUE(half_a_request.receive().has_value());
   ASSERT_TRUE(half_a_request.send_bytes(std::span(request).first(5)).has_value());

@@ -40,7 +40,7 @@ TEST(ControlFrame, HasTheBytesOfTheSpecification) {
   ControlFrame frame(ControlVerb::kScan);
   encode_control(frame.payload(), ScanRequest{"ab"});
   const auto bytes = std::move(frame).finish(0x01020304).value();
-  const std::vector<std::uint8_t> head = {'V', 'L', 'C', 'T', 2, 0, 8, 0, 4, 0, 0, 0, 4, 3, 2, 1};
+  const std::vector<std::uint8_t> head = {'V', 'L', 'C', 'T', 3, 0, 8, 0, 4, 0, 0, 0, 4, 3, 2, 1};
   ASSERT_EQ(bytes.size(), 28U);
   for (std::size_t i = 0; i < head.size(); ++i) EXPECT_EQ(std::to_integer<int>(bytes[i]), head[i]) << i;
   const std::vector<std::uint8_t> payload = {2, 0, 'a', 'b'};
@@ -112,7 +112,7 @@ TEST(ControlHeader, OfAnotherVersionIsUnsupportedAndNamesBoth) {
   const auto header = decode_control_header(newer, ControlRole::kServer);
   ASSERT_FALSE(header.has_value());
   EXPECT_EQ(header.error().code(), ErrorCode::kUnsupported);
-  EXPECT_EQ(header.error().expected(), "version 2");
+  EXPECT_EQ(header.error().expected(), "version " + std::to_string(kControlVersion));
   EXPECT_EQ(header.error().found(), "version 9");
 }
 
