@@ -78,8 +78,8 @@ void Maintenance::prepare(FamilyState& family) {
 void Maintenance::watch_memory() {
   const std::uint64_t faults = context_.environment->major_faults();
   const std::uint64_t now = context_.environment->steady_ns();
-  if (faults - std::exchange(last_major_faults_, faults) >= kFaultsOfShortage)
-    short_until_ns_ = now + kShortageNs;
+  const std::uint64_t before = std::exchange(last_major_faults_, faults).value_or(faults);
+  if (faults - before >= kFaultsOfShortage) short_until_ns_ = now + kShortageNs;
   context_.memory_is_short.store(now < short_until_ns_, std::memory_order_relaxed);
 }
 

@@ -4,6 +4,7 @@
 
 #include <chrono>
 #include <cstdint>
+#include <optional>
 
 #include "store/committer.h"
 #include "store/segment_factory.h"
@@ -34,7 +35,7 @@ class Maintenance {
   Committer& committer_;
   std::uint64_t witnessed_commit_ = 0;
   std::uint64_t last_seen_commit_ = 0;
-  std::uint64_t last_major_faults_ = 0;
+  std::optional<std::uint64_t> last_major_faults_;  ///< Nothing before the first step: opening may fault.
   std::uint64_t short_until_ns_ = 0;
 };
 

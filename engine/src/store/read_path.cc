@@ -4,14 +4,16 @@
 
 #include <algorithm>
 #include <array>
+#include <utility>
 #include <vector>
 
 namespace vectolith::engine {
 namespace {
 
 constexpr std::size_t kGroup = 16;
-constexpr std::size_t kAskedAtOnce = 1'024;  // Keys whose rows are loaded side by side.
-constexpr std::uint32_t kLinesAhead = 8;     // Of each vector; the hardware prefetcher follows on.
+constexpr std::size_t kAskedAtOnce = 1'024;   // Keys whose rows are loaded side by side.
+constexpr std::size_t kKeysPerRequest = 128;  // Of those, how many the kernel is asked for in one call.
+constexpr std::uint32_t kLinesAhead = 8;      // Of each vector; the hardware prefetcher follows on.
 
 /// A key whose row is read, if it is the row.
 struct ColdAnswer {
@@ -68,17 +70,18 @@ bool ReadPath::prefetch_candidate(std::uint64_t hash) const {
 }
 
 void ReadPath::bring_in(std::span<const Key> keys) const {
-  std::vector<std::span<const std::byte>> ranges;
-  ranges.reserve(keys.size() * 2);
+  std::array<std::span<const std::byte>, 2 * kKeysPerRequest> ranges;  // No allocation in a warm batch.
+  std::size_t count = 0;
   for (const auto& key : keys) {
     const auto candidate = family_.index->find(context_.hasher(key), [](Location) { return true; });
     if (!candidate) continue;
     const MappedSegment* segment = family_.segments.get(candidate->ordinal);
     if (segment == nullptr) continue;
-    ranges.emplace_back(segment->head(candidate->row), sizeof(format::MetaRow));
-    ranges.emplace_back(segment->vector(candidate->row), family_.row_bytes);
+    ranges[count++] = {segment->head(candidate->row), sizeof(format::MetaRow)};
+    ranges[count++] = {segment->vector(candidate->row), family_.row_bytes};
+    if (count == ranges.size()) context_.environment->will_need({ranges.data(), std::exchange(count, 0)});
   }
-  context_.environment->will_need(ranges);
+  context_.environment->will_need({ranges.data(), count});
 }
 
 bool ReadPath::multi_get_group(std::span<const Key> keys, std::span<Lookup> answers,
