@@ -3,6 +3,7 @@
 #pragma once
 
 #include <string>
+#include <utility>
 
 #include <sys/types.h>
 
@@ -17,12 +18,14 @@ namespace vectolith::engine {
 /// Lifetime: `cells` outlives the file.
 class PosixFile final : public File {
  public:
-  PosixFile(UniqueFd fd, std::string path, IoCounterCells& cells);
+  /// Without a descriptor: `adopt` gives it one.
+  PosixFile(std::string path, IoCounterCells& cells);
   /// Gives its lock back, also where a forked child still has the descriptor; a child itself leaves it alone.
   ~PosixFile() override;
   PosixFile(const PosixFile&) = delete;
   PosixFile& operator=(const PosixFile&) = delete;
 
+  void adopt(UniqueFd fd) noexcept { fd_ = std::move(fd); }
   [[nodiscard]] int fd() const noexcept { return fd_.get(); }
 
   [[nodiscard]] Result<std::uint64_t> size() const override;

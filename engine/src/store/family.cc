@@ -5,10 +5,12 @@
 #include <cstring>
 #include <exception>
 #include <limits>
+#include <new>
 #include <utility>
 
 #include <vectolith/store.h>
 
+#include "no_memory.h"
 #include "store/read_path.h"
 #include "store/store_impl.h"
 #include "store/validation.h"
@@ -33,6 +35,8 @@ Result<std::uint16_t> check_vector(engine::StoreContext& context, const engine::
   if (const auto validator = family.validator(); validator != nullptr && *validator) {
     try {
       if (const auto reason = (*validator)(vector)) return reject(RejectReason::kValidator, *reason);
+    } catch (const std::bad_alloc&) {
+      return fail(ErrorCode::kNoMemory, "the validator found no memory");
     } catch (const std::exception& error) {
       return reject(RejectReason::kValidator, std::string("the validator threw: ") + error.what());
     } catch (...) {
@@ -71,234 +75,264 @@ const std::string& Family::name() const noexcept { return state_->name; }
 FamilyId Family::id() const noexcept { return state_->id; }
 const ModelSpec& Family::spec() const noexcept { return state_->spec; }
 std::uint64_t Family::size() const noexcept { return state_->index->size(); }
-void Family::set_validator(Validator validator) {
-  if (!store_->context().is_inherited()) state_->set_validator(std::move(validator));
+Result<void> Family::set_validator(Validator validator) {
+  return catch_no_memory([&]() -> Result<void> {
+    VECTOLITH_TRY(store_->context().check_open());
+    state_->set_validator(std::move(validator));
+    return {};
+  });
 }
 
 Result<PutResult> Family::put(const Key& key, std::span<const std::byte> vector,
                               const WriteOptions& options) {
-  auto& context = store_->context();
-  VECTOLITH_TRY(check_row(context, key, options));
-  VECTOLITH_TRY_ASSIGN(const auto flags, check_vector(context, *state_, vector));
-  const BatchRow row{key, vector};
-  const std::uint64_t hash = context.hasher(key);
-  PutResult result;
-  PendingWrite write;
-  fill_options(write, context, *state_, options);
-  write.flags = flags;
-  write.rows = {&row, 1};
-  write.hashes = {&hash, 1};
-  write.results = {&result, 1};
-  VECTOLITH_TRY(store_->run(write));
-  return result;
+  return catch_no_memory([&]() -> Result<PutResult> {
+    auto& context = store_->context();
+    VECTOLITH_TRY(check_row(context, key, options));
+    VECTOLITH_TRY_ASSIGN(const auto flags, check_vector(context, *state_, vector));
+    const BatchRow row{key, vector};
+    const std::uint64_t hash = context.hasher(key);
+    PutResult result;
+    PendingWrite write;
+    fill_options(write, context, *state_, options);
+    write.flags = flags;
+    write.rows = {&row, 1};
+    write.hashes = {&hash, 1};
+    write.results = {&result, 1};
+    VECTOLITH_TRY(store_->run(write));
+    return result;
+  });
 }
 
 Result<PutResult> Family::put(const Key& key, std::span<const float> vector, const WriteOptions& options) {
-  if (state_->spec.dtype != Dtype::kF32) {
-    return fail(ErrorCode::kInvalidArgument, "family '" + state_->name + "' holds " +
-                                                 std::string(to_string(state_->spec.dtype)) + ", not f32");
-  }
-  return put(key, std::as_bytes(vector), options);
+  return catch_no_memory([&]() -> Result<PutResult> {
+    if (state_->spec.dtype != Dtype::kF32) {
+      return fail(ErrorCode::kInvalidArgument, "family '" + state_->name + "' holds " +
+                                                   std::string(to_string(state_->spec.dtype)) + ", not f32");
+    }
+    return put(key, std::as_bytes(vector), options);
+  });
 }
 
 Result<PendingPut> Family::submit_put(const Key& key, std::span<const std::byte> vector,
                                       const WriteOptions& options) {
-  auto& context = store_->context();
-  VECTOLITH_TRY(check_row(context, key, options));
-  VECTOLITH_TRY_ASSIGN(const auto flags, check_vector(context, *state_, vector));
-  auto write = std::make_shared<PendingWrite>();
-  fill_options(*write, context, *state_, options);
-  write->flags = flags;
-  write->has_waiter = false;
-  write->family_owner = state_;
-  write->owned_vector.assign(vector.begin(), vector.end());
-  write->owned_row = {key, write->owned_vector};
-  write->owned_hash = context.hasher(key);
-  write->rows = {&write->owned_row, 1};
-  write->hashes = {&write->owned_hash, 1};
-  write->results = {&write->owned_result, 1};
-  VECTOLITH_TRY(store_->submit(write));
-  return PendingPut(store_, std::move(write));
+  return catch_no_memory([&]() -> Result<PendingPut> {
+    auto& context = store_->context();
+    VECTOLITH_TRY(check_row(context, key, options));
+    VECTOLITH_TRY_ASSIGN(const auto flags, check_vector(context, *state_, vector));
+    auto write = std::make_shared<PendingWrite>();
+    fill_options(*write, context, *state_, options);
+    write->flags = flags;
+    write->has_waiter = false;
+    write->family_owner = state_;
+    write->owned_vector.assign(vector.begin(), vector.end());
+    write->owned_row = {key, write->owned_vector};
+    write->owned_hash = context.hasher(key);
+    write->rows = {&write->owned_row, 1};
+    write->hashes = {&write->owned_hash, 1};
+    write->results = {&write->owned_result, 1};
+    VECTOLITH_TRY(store_->submit(write));
+    return PendingPut(store_, std::move(write));
+  });
 }
 
 Result<std::vector<PutResult>> Family::put_batch(std::span<const BatchRow> rows,
                                                  const WriteOptions& options) {
-  auto& context = store_->context();
-  std::vector<PutResult> results(rows.size());
-  if (rows.empty()) return results;
-  std::uint16_t flags = format::kRowNormalised;
-  std::vector<std::uint64_t> hashes(rows.size());
-  for (std::size_t i = 0; i < rows.size(); ++i) {
-    const auto row = check_row(context, rows[i].key, options);
-    auto checked = row ? check_vector(context, *state_, rows[i].vector) : std::unexpected(row.error());
-    if (!checked)
-      return fail(checked.error().code(),
-                  "row " + std::to_string(i) + " of the batch: " + checked.error().message());
-    flags &= *checked;
-    hashes[i] = context.hasher(rows[i].key);
-  }
-  auto sorted = hashes;
-  std::ranges::sort(sorted);
-  if (std::ranges::adjacent_find(sorted) != sorted.end()) {
-    std::vector<Key> keys(rows.size());
-    std::ranges::transform(rows, keys.begin(), [](const BatchRow& row) { return row.key; });
-    std::ranges::sort(keys);
-    if (const auto twice = std::ranges::adjacent_find(keys); twice != keys.end()) {
-      return fail(ErrorCode::kInvalidArgument,
-                  "key " + twice->digest.to_hex() + " occurs twice in the batch");
+  return catch_no_memory([&]() -> Result<std::vector<PutResult>> {
+    auto& context = store_->context();
+    std::vector<PutResult> results(rows.size());
+    if (rows.empty()) return results;
+    std::uint16_t flags = format::kRowNormalised;
+    std::vector<std::uint64_t> hashes(rows.size());
+    for (std::size_t i = 0; i < rows.size(); ++i) {
+      const auto row = check_row(context, rows[i].key, options);
+      auto checked = row ? check_vector(context, *state_, rows[i].vector) : std::unexpected(row.error());
+      if (!checked)
+        return fail(checked.error().code(),
+                    "row " + std::to_string(i) + " of the batch: " + checked.error().message());
+      flags &= *checked;
+      hashes[i] = context.hasher(rows[i].key);
     }
-  }
-  PendingWrite write;
-  fill_options(write, context, *state_, options);
-  write.flags = flags;
-  write.rows = rows;
-  write.hashes = hashes;
-  write.results = results;
-  write.is_large = rows.size() > std::min(state_->rows_per_segment, format::kBatchRowsMax);
-  VECTOLITH_TRY(store_->run(write));
-  return results;
+    auto sorted = hashes;
+    std::ranges::sort(sorted);
+    if (std::ranges::adjacent_find(sorted) != sorted.end()) {
+      std::vector<Key> keys(rows.size());
+      std::ranges::transform(rows, keys.begin(), [](const BatchRow& row) { return row.key; });
+      std::ranges::sort(keys);
+      if (const auto twice = std::ranges::adjacent_find(keys); twice != keys.end()) {
+        return fail(ErrorCode::kInvalidArgument,
+                    "key " + twice->digest.to_hex() + " occurs twice in the batch");
+      }
+    }
+    PendingWrite write;
+    fill_options(write, context, *state_, options);
+    write.flags = flags;
+    write.rows = rows;
+    write.hashes = hashes;
+    write.results = results;
+    write.is_large = rows.size() > std::min(state_->rows_per_segment, format::kBatchRowsMax);
+    VECTOLITH_TRY(store_->run(write));
+    return results;
+  });
 }
 
 Result<EraseResult> Family::erase(const Key& key, std::optional<Durability> durability) {
-  auto& context = store_->context();
-  const BatchRow row{key, {}};
-  const std::uint64_t hash = context.hasher(key);
-  PendingWrite write;
-  write.kind = PendingWrite::Kind::kErase;
-  write.level = durability.value_or(context.options.durability);
-  write.family = state_.get();
-  write.rows = {&row, 1};
-  write.hashes = {&hash, 1};
-  VECTOLITH_TRY(store_->run(write));
-  return EraseResult{write.existed, {write.commit}};
+  return catch_no_memory([&]() -> Result<EraseResult> {
+    auto& context = store_->context();
+    const BatchRow row{key, {}};
+    const std::uint64_t hash = context.hasher(key);
+    PendingWrite write;
+    write.kind = PendingWrite::Kind::kErase;
+    write.level = durability.value_or(context.options.durability);
+    write.family = state_.get();
+    write.rows = {&row, 1};
+    write.hashes = {&hash, 1};
+    VECTOLITH_TRY(store_->run(write));
+    return EraseResult{write.existed, {write.commit}};
+  });
 }
 
 Result<std::optional<VectorView>> Family::get(const ReadScope& /*scope*/, const Key& key,
                                               const ReadOptions& options) const {
-  const ReadPath reads(store_->context(), *state_);
-  auto found = reads.find(key, options);
-  if (!found) [[unlikely]]
-    return std::unexpected(std::move(found).error());
-  if (!found->has_value()) return std::optional<VectorView>();
-  return std::optional<VectorView>(reads.view(**found));
+  return catch_no_memory([&]() -> Result<std::optional<VectorView>> {
+    const ReadPath reads(store_->context(), *state_);
+    auto found = reads.find(key, options);
+    if (!found) [[unlikely]]
+      return std::unexpected(std::move(found).error());
+    if (!found->has_value()) return std::optional<VectorView>();
+    return std::optional<VectorView>(reads.view(**found));
+  });
 }
 
 Result<std::optional<PinnedVector>> Family::get(const Key& key, const ReadOptions& options) const {
-  auto& context = store_->context();
-  const auto scope = context.epochs.enter();
-  const ReadPath reads(context, *state_);
-  VECTOLITH_TRY_ASSIGN(const auto found, reads.find(key, options));
-  engine::add(found ? context.counters.hits : context.counters.misses);
-  if (!found) return std::optional<PinnedVector>();
-  return std::optional<PinnedVector>(PinnedVector(reads.view(*found), found->segment->shared_from_this()));
+  return catch_no_memory([&]() -> Result<std::optional<PinnedVector>> {
+    auto& context = store_->context();
+    const auto scope = context.epochs.enter();
+    const ReadPath reads(context, *state_);
+    VECTOLITH_TRY_ASSIGN(const auto found, reads.find(key, options));
+    engine::add(found ? context.counters.hits : context.counters.misses);
+    if (!found) return std::optional<PinnedVector>();
+    return std::optional<PinnedVector>(PinnedVector(reads.view(*found), found->segment->shared_from_this()));
+  });
 }
 
 Result<bool> Family::get_copy(const Key& key, std::span<std::byte> out, const ReadOptions& options) const {
-  if (out.size() != state_->row_bytes) {
-    return fail(ErrorCode::kInvalidArgument, "get_copy needs " + std::to_string(state_->row_bytes) +
-                                                 " bytes, not " + std::to_string(out.size()));
-  }
-  auto& context = store_->context();
-  const auto scope = context.epochs.enter();
-  const ReadPath reads(context, *state_);
-  VECTOLITH_TRY_ASSIGN(const auto found, reads.find(key, options));
-  engine::add(found ? context.counters.hits : context.counters.misses);
-  if (!found) return false;
-  std::memcpy(out.data(), found->segment->vector(found->row), out.size());
-  return true;
+  return catch_no_memory([&]() -> Result<bool> {
+    if (out.size() != state_->row_bytes) {
+      return fail(ErrorCode::kInvalidArgument, "get_copy needs " + std::to_string(state_->row_bytes) +
+                                                   " bytes, not " + std::to_string(out.size()));
+    }
+    auto& context = store_->context();
+    const auto scope = context.epochs.enter();
+    const ReadPath reads(context, *state_);
+    VECTOLITH_TRY_ASSIGN(const auto found, reads.find(key, options));
+    engine::add(found ? context.counters.hits : context.counters.misses);
+    if (!found) return false;
+    std::memcpy(out.data(), found->segment->vector(found->row), out.size());
+    return true;
+  });
 }
 
 Result<bool> Family::contains(const Key& key) const {
-  auto& context = store_->context();
-  const auto scope = context.epochs.enter();
-  VECTOLITH_TRY(ReadPath(context, *state_).check());
-  return state_->find(context.hasher(key), key).has_value();
+  return catch_no_memory([&]() -> Result<bool> {
+    auto& context = store_->context();
+    const auto scope = context.epochs.enter();
+    VECTOLITH_TRY(ReadPath(context, *state_).check());
+    return state_->find(context.hasher(key), key).has_value();
+  });
 }
 
 Result<void> Family::multi_get(const ReadScope& /*scope*/, std::span<const Key> keys,
                                std::span<Lookup> answers) const {
-  return ReadPath(store_->context(), *state_).multi_get(keys, answers);
+  return catch_no_memory([&] { return ReadPath(store_->context(), *state_).multi_get(keys, answers); });
 }
 
 Result<std::size_t> Family::multi_get_copy(std::span<const Key> keys, std::span<std::byte> matrix,
                                            std::span<bool> found) const {
-  constexpr std::size_t kGroup = 16;
-  const std::size_t row_bytes = state_->row_bytes;
-  if (found.size() != keys.size() || matrix.size() != keys.size() * row_bytes) {
-    return fail(ErrorCode::kInvalidArgument, "multi_get_copy needs one flag and one matrix row per key");
-  }
-  auto& context = store_->context();
-  const auto scope = context.epochs.enter();
-  const ReadPath reads(context, *state_);
-  std::array<Lookup, kGroup> answers;
-  std::size_t hits = 0;
-  for (std::size_t first = 0; first < keys.size(); first += kGroup) {
-    const auto group = keys.subspan(first, std::min(kGroup, keys.size() - first));
-    VECTOLITH_TRY(reads.multi_get(group, std::span(answers).first(group.size())));
-    for (std::size_t i = 0; i < group.size(); ++i) {
-      if (answers[i].status == Lookup::Status::kCorrupt) VECTOLITH_TRY(reads.find(group[i], {}));
-      found[first + i] = answers[i].status == Lookup::Status::kHit;
-      if (!found[first + i]) continue;
-      std::memcpy(matrix.data() + (first + i) * row_bytes, answers[i].view.bytes().data(), row_bytes);
-      ++hits;
+  return catch_no_memory([&]() -> Result<std::size_t> {
+    constexpr std::size_t kGroup = 16;
+    const std::size_t row_bytes = state_->row_bytes;
+    if (found.size() != keys.size() || matrix.size() != keys.size() * row_bytes) {
+      return fail(ErrorCode::kInvalidArgument, "multi_get_copy needs one flag and one matrix row per key");
     }
-  }
-  engine::add(context.counters.hits, hits);
-  engine::add(context.counters.misses, keys.size() - hits);
-  return hits;
+    auto& context = store_->context();
+    const auto scope = context.epochs.enter();
+    const ReadPath reads(context, *state_);
+    std::array<Lookup, kGroup> answers;
+    std::size_t hits = 0;
+    for (std::size_t first = 0; first < keys.size(); first += kGroup) {
+      const auto group = keys.subspan(first, std::min(kGroup, keys.size() - first));
+      VECTOLITH_TRY(reads.multi_get(group, std::span(answers).first(group.size())));
+      for (std::size_t i = 0; i < group.size(); ++i) {
+        if (answers[i].status == Lookup::Status::kCorrupt) VECTOLITH_TRY(reads.find(group[i], {}));
+        found[first + i] = answers[i].status == Lookup::Status::kHit;
+        if (!found[first + i]) continue;
+        std::memcpy(matrix.data() + (first + i) * row_bytes, answers[i].view.bytes().data(), row_bytes);
+        ++hits;
+      }
+    }
+    engine::add(context.counters.hits, hits);
+    engine::add(context.counters.misses, keys.size() - hits);
+    return hits;
+  });
 }
 
 Result<std::vector<SegmentView>> Family::segments() const {
-  VECTOLITH_TRY(store_->context().check_open());
-  std::vector<SegmentView> views;
-  const engine::Committer::Lock lock(store_->committer());
-  VECTOLITH_TRY(engine::StoreImpl::check_listable(*state_));
-  for (const auto& segment : state_->by_ordinal) {
-    if (segment->live_rows() > 0)
-      views.push_back(engine::view_of(engine::freeze_segment(segment, segment->rows()), *state_));
-  }
-  return views;
+  return catch_no_memory([&]() -> Result<std::vector<SegmentView>> {
+    VECTOLITH_TRY(store_->context().check_open());
+    std::vector<SegmentView> views;
+    const engine::Committer::Lock lock(store_->committer());
+    VECTOLITH_TRY(engine::StoreImpl::check_listable(*state_));
+    for (const auto& segment : state_->by_ordinal) {
+      if (segment->live_rows() > 0)
+        views.push_back(engine::view_of(engine::freeze_segment(segment, segment->rows()), *state_));
+    }
+    return views;
+  });
 }
 
 Result<void> Family::gather(std::span<const RowId> rows, std::span<std::byte> matrix) const {
-  const std::size_t row_bytes = state_->row_bytes;
-  if (matrix.size() != rows.size() * row_bytes)
-    return fail(ErrorCode::kInvalidArgument, "gather needs one matrix row per row id");
-  VECTOLITH_TRY_ASSIGN(const auto by_id, store_->segments_by_id(*state_));
-  for (std::size_t i = 0; i < rows.size(); ++i) {
-    constexpr std::size_t kAhead = 4;
-    if (i + kAhead < rows.size()) {
-      const auto ahead = by_id.find(rows[i + kAhead].segment);
-      if (ahead != by_id.end() && rows[i + kAhead].row.value < ahead->second->rows())
-        __builtin_prefetch(ahead->second->vector(rows[i + kAhead].row.value));
+  return catch_no_memory([&]() -> Result<void> {
+    const std::size_t row_bytes = state_->row_bytes;
+    if (matrix.size() != rows.size() * row_bytes)
+      return fail(ErrorCode::kInvalidArgument, "gather needs one matrix row per row id");
+    VECTOLITH_TRY_ASSIGN(const auto by_id, store_->segments_by_id(*state_));
+    for (std::size_t i = 0; i < rows.size(); ++i) {
+      constexpr std::size_t kAhead = 4;
+      if (i + kAhead < rows.size()) {
+        const auto ahead = by_id.find(rows[i + kAhead].segment);
+        if (ahead != by_id.end() && rows[i + kAhead].row.value < ahead->second->rows())
+          __builtin_prefetch(ahead->second->vector(rows[i + kAhead].row.value));
+      }
+      const auto segment = by_id.find(rows[i].segment);
+      const std::uint32_t row = rows[i].row.value;
+      if (segment == by_id.end() || row >= segment->second->rows() || !segment->second->live().test(row)) {
+        return fail(ErrorCode::kNotFound, "row " + std::to_string(row) + " of segment " +
+                                              std::to_string(rows[i].segment.value) +
+                                              " is no live row of family '" + state_->name + "'");
+      }
+      VECTOLITH_TRY(segment->second->verify_first_touch(row));
+      std::memcpy(matrix.data() + i * row_bytes, segment->second->vector(row), row_bytes);
     }
-    const auto segment = by_id.find(rows[i].segment);
-    const std::uint32_t row = rows[i].row.value;
-    if (segment == by_id.end() || row >= segment->second->rows() || !segment->second->live().test(row)) {
-      return fail(ErrorCode::kNotFound, "row " + std::to_string(row) + " of segment " +
-                                            std::to_string(rows[i].segment.value) +
-                                            " is no live row of family '" + state_->name + "'");
-    }
-    VECTOLITH_TRY(segment->second->verify_first_touch(row));
-    std::memcpy(matrix.data() + i * row_bytes, segment->second->vector(row), row_bytes);
-  }
-  return {};
+    return {};
+  });
 }
 
 Result<void> Family::for_each(const std::function<bool(const VectorView&)>& visit) const {
-  VECTOLITH_TRY_ASSIGN(const auto views, segments());
-  for (const auto& view : views) {
-    const auto* segment = static_cast<const engine::FrozenSegment*>(view.pin.get())->segment.get();
-    for (std::uint32_t row = 0; row < view.rows; ++row) {
-      if (!view.is_live(row)) continue;
-      if (store_->context().options.verify != VerifyMode::kOff)
-        VECTOLITH_TRY(segment->verify_first_touch(row));
-      const VectorView vector(segment->vector(row), view.stride_bytes, &segment->meta(row),
-                              RowId{view.id, RowIndex(row)});
-      if (!visit(vector)) return {};
+  return catch_no_memory([&]() -> Result<void> {
+    VECTOLITH_TRY_ASSIGN(const auto views, segments());
+    for (const auto& view : views) {
+      const auto* segment = static_cast<const engine::FrozenSegment*>(view.pin.get())->segment.get();
+      for (std::uint32_t row = 0; row < view.rows; ++row) {
+        if (!view.is_live(row)) continue;
+        if (store_->context().options.verify != VerifyMode::kOff)
+          VECTOLITH_TRY(segment->verify_first_touch(row));
+        const VectorView vector(segment->vector(row), view.stride_bytes, &segment->meta(row),
+                                RowId{view.id, RowIndex(row)});
+        if (!visit(vector)) return {};
+      }
     }
-  }
-  return {};
+    return {};
+  });
 }
 
 }  // namespace vectolith
