@@ -40,7 +40,7 @@ bool barrier_all_threads() {
 class MappedPages final : public PageSource {
  public:
   explicit MappedPages(bool watch = false) : watch_(watch) {}
-  void* allocate(std::size_t bytes) override {
+  void* allocate(std::size_t bytes) noexcept override {
     void* const memory = mmap(nullptr, bytes, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
     return memory == MAP_FAILED ? nullptr : memory;
   }

@@ -19,13 +19,10 @@ constexpr std::string_view kMagic = "\x93NUMPY";
 /// small.
 constexpr std::size_t kLiteralBytesMax = 512;
 
-std::unexpected<Error> npy_error(ErrorCode code, const InputFile& file, std::string what,
-                                 std::string expected, std::string found) {
-  return std::unexpected(Error(code, std::move(what))
-                             .with_file(file.path())
-                             .with_offset(0)
-                             .with_expected(std::move(expected))
-                             .with_found(std::move(found)));
+std::unexpected<Error> npy_error(ErrorCode code, const InputFile& file, std::string_view what,
+                                 std::string_view expected, std::string_view found) {
+  return std::unexpected(
+      Error(code, what).with_file(file.path()).with_offset(0).with_expected(expected).with_found(found));
 }
 
 struct NpyPrefix {

@@ -43,6 +43,7 @@ constexpr CodeEntry kCodes[] = {
     {ErrorCode::kSpecMismatch, kExitUsage, "use another family name, or the stored spec"},
     {ErrorCode::kNotAStore, kExitNotFound,
      "check the directory, or make a store with 'vectolith create DIR'"},
+    {ErrorCode::kNoMemory, kExitIo, "free memory and run it again; nothing stored was lost"},
 };
 
 const CodeEntry* find_code(ErrorCode code) noexcept {

@@ -22,12 +22,9 @@ struct RowLayout {
 };
 
 std::unexpected<Error> input_error(ErrorCode code, const InputFile& file, std::uint64_t offset,
-                                   std::string what, std::string expected, std::string found) {
-  return std::unexpected(Error(code, std::move(what))
-                             .with_file(file.path())
-                             .with_offset(offset)
-                             .with_expected(std::move(expected))
-                             .with_found(std::move(found)));
+                                   std::string_view what, std::string_view expected, std::string_view found) {
+  return std::unexpected(
+      Error(code, what).with_file(file.path()).with_offset(offset).with_expected(expected).with_found(found));
 }
 
 std::string count_of(std::uint64_t number, std::string_view unit) {

@@ -21,22 +21,21 @@
 namespace vectolith::format {
 
 /// A kCorruption error with its place and both values.
-[[nodiscard]] inline std::unexpected<Error> corrupt(std::string message, std::uint64_t offset,
-                                                    std::string expected, std::string found) {
-  return std::unexpected(Error(ErrorCode::kCorruption, std::move(message))
-                             .with_offset(offset)
-                             .with_expected(std::move(expected))
-                             .with_found(std::move(found)));
+[[nodiscard]] inline std::unexpected<Error> corrupt(std::string_view message, std::uint64_t offset,
+                                                    std::string_view expected,
+                                                    std::string_view found) noexcept {
+  return std::unexpected(
+      Error(ErrorCode::kCorruption, message).with_offset(offset).with_expected(expected).with_found(found));
 }
 
-[[nodiscard]] inline std::unexpected<Error> corrupt(std::string message, std::uint64_t offset,
+[[nodiscard]] inline std::unexpected<Error> corrupt(std::string_view message, std::uint64_t offset,
                                                     std::uint64_t expected, std::uint64_t found) {
-  return corrupt(std::move(message), offset, std::to_string(expected), std::to_string(found));
+  return corrupt(message, offset, std::to_string(expected), std::to_string(found));
 }
 
-[[nodiscard]] inline std::unexpected<Error> corrupt_sum(std::string message, std::uint64_t offset,
+[[nodiscard]] inline std::unexpected<Error> corrupt_sum(std::string_view message, std::uint64_t offset,
                                                         std::uint64_t expected, std::uint64_t found) {
-  return corrupt(std::move(message), offset, "0x" + hex16(expected), "0x" + hex16(found));
+  return corrupt(message, offset, "0x" + hex16(expected), "0x" + hex16(found));
 }
 
 inline bool all_zero(std::span<const std::byte> bytes) noexcept {

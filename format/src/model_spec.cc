@@ -71,10 +71,10 @@ constexpr std::uint16_t kSpecEncoding = 1;
 /// Everything but the strings' characters: five u16, one u32, three u16 lengths.
 constexpr std::size_t kSpecFixedBytes = 5 * 2 + 4 + 3 * 2;
 
-std::unexpected<Error> invalid(std::string message, std::string expected, std::string found) {
-  return std::unexpected(Error(ErrorCode::kInvalidArgument, std::move(message))
-                             .with_expected(std::move(expected))
-                             .with_found(std::move(found)));
+std::unexpected<Error> invalid(std::string_view message, std::string_view expected,
+                               std::string_view found) noexcept {
+  return std::unexpected(
+      Error(ErrorCode::kInvalidArgument, message).with_expected(expected).with_found(found));
 }
 
 bool has_norm(Dtype dtype) noexcept {

@@ -2,6 +2,7 @@
 /// Error details and their one-line rendering.
 #include <vectolith/format/result.h>
 
+#include <new>
 #include <string>
 #include <system_error>
 #include <utility>
@@ -14,26 +15,13 @@ struct Error::Detail {
   std::string expected;
   std::string found;
   std::optional<std::uint64_t> offset;
-  int system_errno = 0;
 };
 
 namespace {
 
-/// The detail behind `detail`, for this error alone: a copy is made first if somebody else holds it.
-template <class Detail>
-Detail& unshared(std::shared_ptr<Detail>& detail) {
-  if (detail == nullptr) {
-    detail = std::make_shared<Detail>();
-  } else if (detail.use_count() > 1) {
-    detail = std::make_shared<Detail>(*detail);
-  }
-  return *detail;
-}
-
-const std::string& empty_string() noexcept {
-  static const std::string kEmpty;
-  return kEmpty;
-}
+// Short enough for a string that allocates nothing.
+const std::string kEmpty;
+const std::string kOutOfMemory = "out of memory";
 
 }  // namespace
 
@@ -56,58 +44,71 @@ std::string_view to_string(ErrorCode code) noexcept {
     case ErrorCode::kInternal: return "kInternal";
     case ErrorCode::kSpecMismatch: return "kSpecMismatch";
     case ErrorCode::kNotAStore: return "kNotAStore";
+    case ErrorCode::kNoMemory: return "kNoMemory";
     case ErrorCode::kCancelled: return "kCancelled";
     case ErrorCode::kDeadlineExceeded: return "kDeadlineExceeded";
   }
   return "kUnknown";
 }
 
-Error::Error(ErrorCode code, std::string message) : code_(code), detail_(std::make_shared<Detail>()) {
-  detail_->message = std::move(message);
-}
-
-Error&& Error::with_errno(int system_errno) && {
-  unshared(detail_).system_errno = system_errno;
+/// Changes the detail, of this error alone: a copy is made first if somebody else holds it.
+template <class Change>
+Error&& Error::amend(const Change& change) noexcept {
+  try {
+    if (detail_ == nullptr) {
+      detail_ = std::make_shared<Detail>();
+    } else if (detail_.use_count() > 1) {
+      detail_ = std::make_shared<Detail>(*detail_);
+    }
+    change(*detail_);
+  } catch (const std::bad_alloc&) {  // NOLINT(bugprone-empty-catch): the error goes without this detail.
+  }
   return std::move(*this);
 }
 
-Error&& Error::with_file(std::string_view file) && {
-  unshared(detail_).file = file;
+Error::Error(ErrorCode code, std::string_view message) noexcept : code_(code) {
+  if (!message.empty()) amend([&](Detail& detail) { detail.message = message; });
+}
+
+Error&& Error::with_errno(int system_errno) && noexcept {
+  system_errno_ = system_errno;
   return std::move(*this);
 }
 
-Error&& Error::with_offset(std::uint64_t offset) && {
-  unshared(detail_).offset = offset;
-  return std::move(*this);
+Error&& Error::with_file(std::string_view file) && noexcept {
+  return amend([&](Detail& detail) { detail.file = file; });
 }
 
-Error&& Error::with_expected(std::string expected) && {
-  unshared(detail_).expected = std::move(expected);
-  return std::move(*this);
+Error&& Error::with_offset(std::uint64_t offset) && noexcept {
+  return amend([&](Detail& detail) { detail.offset = offset; });
 }
 
-Error&& Error::with_found(std::string found) && {
-  unshared(detail_).found = std::move(found);
-  return std::move(*this);
+Error&& Error::with_expected(std::string_view expected) && noexcept {
+  return amend([&](Detail& detail) { detail.expected = expected; });
 }
 
-int Error::system_errno() const noexcept { return detail_ ? detail_->system_errno : 0; }
+Error&& Error::with_found(std::string_view found) && noexcept {
+  return amend([&](Detail& detail) { detail.found = found; });
+}
 
-const std::string& Error::message() const noexcept { return detail_ ? detail_->message : empty_string(); }
+const std::string& Error::message() const noexcept {
+  if (detail_ != nullptr && !detail_->message.empty()) return detail_->message;
+  return code_ == ErrorCode::kNoMemory ? kOutOfMemory : kEmpty;
+}
 
-const std::string& Error::file() const noexcept { return detail_ ? detail_->file : empty_string(); }
+const std::string& Error::file() const noexcept { return detail_ ? detail_->file : kEmpty; }
 
 std::optional<std::uint64_t> Error::offset() const noexcept {
   return detail_ ? detail_->offset : std::nullopt;
 }
 
-const std::string& Error::expected() const noexcept { return detail_ ? detail_->expected : empty_string(); }
+const std::string& Error::expected() const noexcept { return detail_ ? detail_->expected : kEmpty; }
 
-const std::string& Error::found() const noexcept { return detail_ ? detail_->found : empty_string(); }
+const std::string& Error::found() const noexcept { return detail_ ? detail_->found : kEmpty; }
 
 std::string Error::to_string() const {
   std::string line(vectolith::to_string(code_));
-  line.append(": ").append(message());
+  if (!message().empty()) line.append(": ").append(message());
   if (!file().empty()) line.append(", file ").append(file());
   if (const auto at = offset()) line.append(", offset ").append(std::to_string(*at));
   if (!expected().empty()) line.append(", expected ").append(expected());

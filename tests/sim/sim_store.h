@@ -15,6 +15,7 @@
 
 #include <vectolith/store.h>
 
+#include "support/refused_memory.h"
 #include "support/sim/sim_environment.h"
 #include "support/sim/sim_model.h"
 
@@ -33,12 +34,15 @@ class SimStoreTest : public ::testing::Test {
   }
   ~SimStoreTest() override { bury(); }
 
-  [[nodiscard]] Options options() {
+  [[nodiscard]] virtual Options options() {
     Options options;
     options.create_if_missing = true;
     options.environment = process_;
     options.segment_bytes_initial = options.segment_bytes_target = 64U << 10;
-    options.on_event = [this](const Event& event) { events_.push_back(event.kind); };
+    options.on_event = [this](const Event& event) {
+      const OutsideEngine outside;
+      events_.push_back(event.kind);
+    };
     return options;
   }
   void start_process() {

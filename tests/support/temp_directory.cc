@@ -40,11 +40,16 @@ std::map<std::string, std::string> names_and_manifests(const std::string& path) 
   return files;
 }
 
+std::string default_base() {
+  const char* base = std::getenv("TMPDIR");
+  return base == nullptr ? "/tmp" : base;
+}
+
 }  // namespace
 
-TempDirectory::TempDirectory() {
-  const char* base = std::getenv("TMPDIR");
-  path_ = std::string(base == nullptr ? "/tmp" : base) + "/vectolith-test-XXXXXX";
+TempDirectory::TempDirectory() : TempDirectory(default_base()) {}
+
+TempDirectory::TempDirectory(const std::string& base) : path_(base + "/vectolith-test-XXXXXX") {
   if (::mkdtemp(path_.data()) == nullptr) give_up("cannot create " + path_);
 }
 
@@ -52,6 +57,8 @@ TempDirectory::~TempDirectory() {
   std::error_code ignored;
   std::filesystem::remove_all(path_, ignored);
 }
+
+std::string memory_base() { return std::filesystem::is_directory("/dev/shm") ? "/dev/shm" : default_base(); }
 
 std::shared_ptr<engine::Environment> test_environment() {
   const char* wanted = std::getenv("VECTOLITH_IO");

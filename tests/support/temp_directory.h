@@ -15,6 +15,8 @@ namespace vectolith::testing {
 class TempDirectory {
  public:
   TempDirectory();
+  /// Under `base`.
+  explicit TempDirectory(const std::string& base);
   ~TempDirectory();
   TempDirectory(const TempDirectory&) = delete;
   TempDirectory& operator=(const TempDirectory&) = delete;
@@ -24,6 +26,9 @@ class TempDirectory {
  private:
   std::string path_;
 };
+
+/// The base for a TempDirectory where syncs cost nothing, if there is such a place.
+std::string memory_base();
 
 /// The real operating system behind the backend that VECTOLITH_IO names ("uring", "sync"; unset: auto).
 /// Where the kernel refuses io_uring, "uring" falls back to "sync" and says so on standard output.

@@ -28,6 +28,9 @@ struct RemoteRow {
 };
 
 /// A connection to the process that has the store open. One request at a time.
+///
+/// Memory: every call answers kNoMemory where memory is refused before the request goes, or by the owner. An
+/// answer for which there is none is kIo and ends the connection: what the owner did is then unknown.
 class ControlClient {
  public:
   /// Errors: kNotFound when no process serves the socket (the owner did not set Options::control),

@@ -82,11 +82,13 @@ struct Options {
   std::uint64_t pinned_bytes_max = 0;
   /// How long open waits for files that a dead predecessor's writes still hold.
   std::chrono::milliseconds lock_timeout{10'000};
-  /// Called for every event; must not call back into the store. May be empty.
+  /// Called for every event; must not call back into the store. May be empty. What it throws is ignored; an
+  /// event for which there is no memory is not told.
   std::function<void(const Event&)> on_event{};
   /// Where the write path's buffers and the bitmaps of segments come from, for example a resource over a heap
   /// of mimalloc; null for std::pmr's default. Index and mapped segments have pages of their own and never
-  /// come from here. Threads: any, at once. Lifetime: longer than the store and than all pins and snapshots.
+  /// come from here. It refuses by std::bad_alloc. Threads: any, at once. Lifetime: longer than the store and
+  /// than all pins and snapshots.
   std::pmr::memory_resource* heap = nullptr;
   /// The operating system to stand on; null for the real one. For tests and simulation.
   std::shared_ptr<engine::Environment> environment{};

@@ -35,6 +35,8 @@ struct StoreStats {
   std::string io_backend;   ///< "uring" or "sync".
   std::string io_fallback;  ///< Why auto fell back; empty if it did not.
   bool read_only = false;
+  bool is_partial =
+      false;  ///< Memory was refused: texts, `families`, `disk_bytes` and `pool_bytes` are empty.
   std::uint64_t next_sequence = 0;
   std::uint64_t manifest_version = 0;
 

@@ -205,8 +205,8 @@ class Family {
   ///         nothing changed. kClosed, kWrongFamily.
   Result<void> place(Placement vectors, bool pin_metas = false);
   [[nodiscard]] Placement placement() const noexcept;
-  /// Sets the caller's own check for every later put through any handle of this family.
-  void set_validator(Validator validator);
+  /// Sets the caller's own check for every later put through any handle of this family. Errors: kClosed.
+  Result<void> set_validator(Validator validator);
 
   /// Stores `vector` under `key`; if the key exists and `replace` is not set, the old row stays
   /// (and, for kDurable, is durable when put returns).
@@ -338,6 +338,11 @@ struct FamilyInfo {
 
 /// A store directory, owned by this process. Threads: any, for all members.
 ///
+/// Memory: where memory is refused, every call here and on what comes from here answers kNoMemory, besides
+/// the errors that it names: nothing was changed, and the store goes on. Only `close` has closed all the
+/// same. std::bad_alloc never leaves the library. If the device fails while memory is refused, the store may
+/// turn read-only. docs/decisions/0006-out-of-memory.md.
+///
 /// Fork: in a child, every call through handles that it inherited returns kClosed (or nothing), and
 /// destroying them leaves alone what is the parent's, who goes on undisturbed. What was pinned stays
 /// readable. A child that outlives a killed parent keeps the store locked until it ends or calls exec.
@@ -358,7 +363,7 @@ class Store {
   ~Store();
   /// Stops intake, drains, syncs, suspends the active segments, unlocks. Views pinned by callers stay
   /// valid. Errors: the first failure; the store is closed all the same.
-  Result<void> close();
+  Result<void> close() noexcept;
 
   /// Creates a family, or opens it if one exists under this name with an equal spec.
   /// Errors: kSpecMismatch naming each difference; kInvalidArgument (name, spec); kWrongFamily for a
@@ -371,15 +376,16 @@ class Store {
   Result<RecordFamily> existing_record_family(std::string_view name);
   /// Drops the family: its files go when the last pin goes. Cost: grows with segments, not rows.
   Result<void> drop_family(std::string_view name);
-  [[nodiscard]] std::vector<FamilyInfo> families() const;
+  /// Empty also where memory is refused; `family` then says so.
+  [[nodiscard]] std::vector<FamilyInfo> families() const noexcept;
 
   /// The number of a tenant, chunker or embedder build; defined durably when new.
   /// Errors: kLimit when ids are exhausted (65,535 builds), kInvalidArgument (name over 255 bytes).
   Result<ScopeId> intern_scope(std::string_view name);
   Result<ChunkerId> intern_chunker(std::string_view name, std::uint32_t version);
   Result<BuildId> intern_build(std::string_view name);
-  /// Every interned entry, for listings.
-  [[nodiscard]] std::vector<format::InternedEntry> interned() const;
+  /// Every interned entry, for listings. Empty also where memory is refused.
+  [[nodiscard]] std::vector<format::InternedEntry> interned() const noexcept;
 
   [[nodiscard]] ReadScope read_scope() const noexcept { return ReadScope(*impl_); }
   Result<Snapshot> snapshot();
@@ -390,7 +396,8 @@ class Store {
   /// Makes the write of `ticket`, and all before it, durable.
   Result<void> wait_durable(Ticket ticket);
 
-  [[nodiscard]] StoreStats stats() const;
+  /// Where memory is refused, `StoreStats::is_partial` says so.
+  [[nodiscard]] StoreStats stats() const noexcept;
   [[nodiscard]] const std::string& path() const noexcept;
 
  private:

@@ -15,6 +15,9 @@
 #include <vectolith/format/result.h>
 #include <vectolith/options.h>
 
+// Memory: every function here answers kNoMemory where memory is refused. What a repair has done by then
+// another one goes on from; what a salvage has written is to be removed.
+
 namespace vectolith {
 
 /// One thing fsck found.

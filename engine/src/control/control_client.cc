@@ -1,6 +1,7 @@
 /// @file
 /// Client of the control socket: one request at a time to the process that has the store open.
 #include <algorithm>
+#include <new>
 #include <optional>
 #include <string>
 #include <utility>
@@ -13,6 +14,7 @@
 #include "control/protocol.h"
 #include "control/report_codec.h"
 #include "io/environment.h"
+#include "no_memory.h"
 #include "verify/read_pacer.h"
 #include "verify/scrub.h"
 
@@ -109,13 +111,16 @@ struct ControlClient::State {
   Result<void> begin(ControlFrame frame);
   /// Sends a request and returns the payload of its answer.
   Result<std::vector<std::byte>> exchange(ControlFrame frame, ControlVerb expected);
-  Result<void> receive_scan(ScanVisit& visit);
+  /// Sends the request of a scan and hands its rows to `visit`.
+  Result<void> scan(ControlFrame frame, ScanVisit& visit);
 
  private:
+  Result<void> receive_scan(ScanVisit& visit);
   Result<void> send(ControlFrame frame);
   Result<ControlHeader> receive_header();
   /// The next frame of the owner; an error that the owner sent is an error here.
-  Result<Answer> receive();
+  Result<Answer> receive() noexcept;
+  Result<Answer> receive_frame();
   Result<void> end_scan(const Answer& answer, const ScanVisit& visit);
   std::unexpected<Error> break_with(const Error& error);
 };
@@ -157,7 +162,16 @@ Result<ControlHeader> ControlClient::State::receive_header() {
   return header;
 }
 
-Result<Answer> ControlClient::State::receive() {
+Result<Answer> ControlClient::State::receive() noexcept {
+  try {
+    return receive_frame();
+  } catch (const std::bad_alloc&) {
+    // Not kNoMemory: the owner may have done what it was asked for.
+    return break_with(Error(ErrorCode::kIo, "there is no memory for the answer"));
+  }
+}
+
+Result<Answer> ControlClient::State::receive_frame() {
   const auto header = receive_header();
   if (!header.has_value()) return break_with(header.error());
   auto payload = engine::read_control_payload(*connection, *header);
@@ -167,6 +181,19 @@ Result<Answer> ControlClient::State::receive() {
   auto error = engine::decode_error(*payload);
   if (!error.has_value()) return break_with(error.error());
   return std::unexpected(*std::move(error));
+}
+
+Result<void> ControlClient::State::scan(ControlFrame frame, ScanVisit& visit) {
+  VECTOLITH_TRY(begin(std::move(frame)));
+  scanning = true;
+  Result<void> scanned;
+  try {
+    scanned = receive_scan(visit);
+  } catch (const std::bad_alloc&) {
+    scanned = break_with(Error(ErrorCode::kNoMemory));  // Rows that nobody reads any more are under way.
+  }
+  scanning = false;
+  return scanned;
 }
 
 Result<void> ControlClient::State::receive_scan(ScanVisit& visit) {
@@ -212,106 +239,122 @@ ControlClient& ControlClient::operator=(ControlClient&&) noexcept = default;
 ControlClient::~ControlClient() = default;
 
 Result<ControlClient> ControlClient::connect(const std::string& path) {
-  auto state = std::make_unique<State>();
-  VECTOLITH_TRY_ASSIGN(state->environment, engine::make_environment(engine::BackendChoice::kSync));
-  VECTOLITH_TRY_ASSIGN(state->directory, state->environment->open_directory(path, false));
-  auto connection = state->environment->connect(*state->directory, format::kControlSocketName);
-  if (!connection.has_value() && connection.error().code() == ErrorCode::kNotFound) {
-    return std::unexpected(
-        Error(ErrorCode::kNotFound,
-              "no process serves the control socket of this store: its owner must set Options::control")
-            .with_file(path + "/" + std::string(format::kControlSocketName)));
-  }
-  VECTOLITH_TRY_ASSIGN(state->connection, std::move(connection));
-  VECTOLITH_TRY_ASSIGN(const auto hello,
-                       state->exchange(ControlFrame(ControlVerb::kHello), ControlVerb::kHelloAnswer));
-  VECTOLITH_TRY(as_answer(engine::decode_empty(hello)));
-  return ControlClient(std::move(state));
+  return catch_no_memory([&]() -> Result<ControlClient> {
+    auto state = std::make_unique<State>();
+    VECTOLITH_TRY_ASSIGN(state->environment, engine::make_environment(engine::BackendChoice::kSync));
+    VECTOLITH_TRY_ASSIGN(state->directory, state->environment->open_directory(path, false));
+    auto connection = state->environment->connect(*state->directory, format::kControlSocketName);
+    if (!connection.has_value() && connection.error().code() == ErrorCode::kNotFound) {
+      return std::unexpected(
+          Error(ErrorCode::kNotFound,
+                "no process serves the control socket of this store: its owner must set Options::control")
+              .with_file(path + "/" + std::string(format::kControlSocketName)));
+    }
+    VECTOLITH_TRY_ASSIGN(state->connection, std::move(connection));
+    VECTOLITH_TRY_ASSIGN(const auto hello,
+                         state->exchange(ControlFrame(ControlVerb::kHello), ControlVerb::kHelloAnswer));
+    VECTOLITH_TRY(as_answer(engine::decode_empty(hello)));
+    return ControlClient(std::move(state));
+  });
 }
 
 Result<StoreStats> ControlClient::stats() {
-  VECTOLITH_TRY_ASSIGN(const auto answer,
-                       state_->exchange(ControlFrame(ControlVerb::kStats), ControlVerb::kStatsAnswer));
-  return as_answer(engine::decode_stats_answer(answer));
+  return catch_no_memory([&]() -> Result<StoreStats> {
+    VECTOLITH_TRY_ASSIGN(const auto answer,
+                         state_->exchange(ControlFrame(ControlVerb::kStats), ControlVerb::kStatsAnswer));
+    return as_answer(engine::decode_stats_answer(answer));
+  });
 }
 
 Result<std::vector<FamilyInfo>> ControlClient::families() {
-  VECTOLITH_TRY_ASSIGN(const auto answer,
-                       state_->exchange(ControlFrame(ControlVerb::kFamilies), ControlVerb::kFamiliesAnswer));
-  return as_answer(engine::decode_families_answer(answer));
+  return catch_no_memory([&]() -> Result<std::vector<FamilyInfo>> {
+    VECTOLITH_TRY_ASSIGN(const auto answer, state_->exchange(ControlFrame(ControlVerb::kFamilies),
+                                                             ControlVerb::kFamiliesAnswer));
+    return as_answer(engine::decode_families_answer(answer));
+  });
 }
 
 Result<std::optional<RemoteRow>> ControlClient::get(std::string_view family, const Key& key) {
-  const engine::GetRequest request{std::string(family), key};
-  VECTOLITH_TRY_ASSIGN(const auto answer,
-                       state_->exchange(request_frame(ControlVerb::kGet, request), ControlVerb::kGetAnswer));
-  VECTOLITH_TRY_ASSIGN(const auto row, as_answer(engine::decode_get_answer(answer)));
-  if (!row.has_value()) return std::optional<RemoteRow>();
-  return RemoteRow{std::string(family), row->key, row->sequence, row->created_at_s,
-                   std::vector<std::byte>(row->vector.begin(), row->vector.end())};
+  return catch_no_memory([&]() -> Result<std::optional<RemoteRow>> {
+    const engine::GetRequest request{std::string(family), key};
+    VECTOLITH_TRY_ASSIGN(const auto answer, state_->exchange(request_frame(ControlVerb::kGet, request),
+                                                             ControlVerb::kGetAnswer));
+    VECTOLITH_TRY_ASSIGN(const auto row, as_answer(engine::decode_get_answer(answer)));
+    if (!row.has_value()) return std::optional<RemoteRow>();
+    return RemoteRow{std::string(family), row->key, row->sequence, row->created_at_s,
+                     std::vector<std::byte>(row->vector.begin(), row->vector.end())};
+  });
 }
 
 Result<PutResult> ControlClient::put(std::string_view family, const Key& key,
                                      std::span<const std::byte> vector, Durability durability, bool replace) {
-  const engine::PutRequest request{std::string(family), key, durability, replace, vector};
-  VECTOLITH_TRY_ASSIGN(const auto answer,
-                       state_->exchange(request_frame(ControlVerb::kPut, request), ControlVerb::kPutAnswer));
-  return as_answer(engine::decode_put_answer(answer));
+  return catch_no_memory([&]() -> Result<PutResult> {
+    const engine::PutRequest request{std::string(family), key, durability, replace, vector};
+    VECTOLITH_TRY_ASSIGN(const auto answer, state_->exchange(request_frame(ControlVerb::kPut, request),
+                                                             ControlVerb::kPutAnswer));
+    return as_answer(engine::decode_put_answer(answer));
+  });
 }
 
 Result<EraseResult> ControlClient::erase(std::string_view family, const Key& key, Durability durability) {
-  const engine::EraseRequest request{std::string(family), key, durability};
-  VECTOLITH_TRY_ASSIGN(const auto answer, state_->exchange(request_frame(ControlVerb::kErase, request),
-                                                           ControlVerb::kEraseAnswer));
-  return as_answer(engine::decode_erase_answer(answer));
+  return catch_no_memory([&]() -> Result<EraseResult> {
+    const engine::EraseRequest request{std::string(family), key, durability};
+    VECTOLITH_TRY_ASSIGN(const auto answer, state_->exchange(request_frame(ControlVerb::kErase, request),
+                                                             ControlVerb::kEraseAnswer));
+    return as_answer(engine::decode_erase_answer(answer));
+  });
 }
 
 Result<void> ControlClient::sync() {
-  VECTOLITH_TRY_ASSIGN(const auto answer,
-                       state_->exchange(ControlFrame(ControlVerb::kSync), ControlVerb::kSyncAnswer));
-  return as_answer(engine::decode_empty(answer));
+  return catch_no_memory([&]() -> Result<void> {
+    VECTOLITH_TRY_ASSIGN(const auto answer,
+                         state_->exchange(ControlFrame(ControlVerb::kSync), ControlVerb::kSyncAnswer));
+    return as_answer(engine::decode_empty(answer));
+  });
 }
 
 Result<void> ControlClient::scan(std::string_view family,
                                  const std::function<bool(const RemoteRow&)>& visit) {
-  const engine::ScanRequest request{std::string(family)};
-  VECTOLITH_TRY(state_->begin(request_frame(ControlVerb::kScan, request)));
-  ScanVisit rows(family, visit);
-  state_->scanning = true;
-  auto scanned = state_->receive_scan(rows);
-  state_->scanning = false;
-  return scanned;
+  return catch_no_memory([&] {
+    const engine::ScanRequest request{std::string(family)};
+    ScanVisit rows(family, visit);
+    return state_->scan(request_frame(ControlVerb::kScan, request), rows);
+  });
 }
 
 Result<FsckReport> ControlClient::fsck() {
-  VECTOLITH_TRY_ASSIGN(const auto answer,
-                       state_->exchange(ControlFrame(ControlVerb::kFsck), ControlVerb::kFsckAnswer));
-  return as_answer(engine::decode_fsck_answer(answer));
+  return catch_no_memory([&]() -> Result<FsckReport> {
+    VECTOLITH_TRY_ASSIGN(const auto answer,
+                         state_->exchange(ControlFrame(ControlVerb::kFsck), ControlVerb::kFsckAnswer));
+    return as_answer(engine::decode_fsck_answer(answer));
+  });
 }
 
 Result<ScrubReport> ControlClient::scrub(const ScrubOptions& options) {
-  engine::ReadPacer pacer(*state_->environment, options.bytes_per_s, options.should_stop);
-  const std::uint64_t at_once =
-      options.bytes_per_s == 0 ? kScrubPieceBytesMax
-                               : std::clamp(options.bytes_per_s, kScrubPieceBytesMin, kScrubPieceBytesMax);
-  ScrubReport whole;
-  whole.next = options.from;
-  const auto wants_more = [&] {
-    return !whole.is_complete && (options.bytes_max == 0 || whole.found.bytes < options.bytes_max) &&
-           !(options.should_stop && options.should_stop());
-  };
-  do {
-    const std::uint64_t left = options.bytes_max == 0 ? at_once : options.bytes_max - whole.found.bytes;
-    const engine::ScrubRequest request{whole.next, std::min(at_once, left)};
-    VECTOLITH_TRY_ASSIGN(const auto answer, state_->exchange(request_frame(ControlVerb::kScrub, request),
-                                                             ControlVerb::kScrubAnswer));
-    VECTOLITH_TRY_ASSIGN(auto piece, as_answer(engine::decode_scrub_answer(answer)));
-    whole.next = piece.next;
-    whole.is_complete = piece.is_complete;
-    pacer.spend(piece.found.bytes);
-    engine::append(whole.found, std::move(piece.found));
-  } while (wants_more());
-  return whole;
+  return catch_no_memory([&]() -> Result<ScrubReport> {
+    engine::ReadPacer pacer(*state_->environment, options.bytes_per_s, options.should_stop);
+    const std::uint64_t at_once =
+        options.bytes_per_s == 0 ? kScrubPieceBytesMax
+                                 : std::clamp(options.bytes_per_s, kScrubPieceBytesMin, kScrubPieceBytesMax);
+    ScrubReport whole;
+    whole.next = options.from;
+    const auto wants_more = [&] {
+      return !whole.is_complete && (options.bytes_max == 0 || whole.found.bytes < options.bytes_max) &&
+             !(options.should_stop && options.should_stop());
+    };
+    do {
+      const std::uint64_t left = options.bytes_max == 0 ? at_once : options.bytes_max - whole.found.bytes;
+      const engine::ScrubRequest request{whole.next, std::min(at_once, left)};
+      VECTOLITH_TRY_ASSIGN(const auto answer, state_->exchange(request_frame(ControlVerb::kScrub, request),
+                                                               ControlVerb::kScrubAnswer));
+      VECTOLITH_TRY_ASSIGN(auto piece, as_answer(engine::decode_scrub_answer(answer)));
+      whole.next = piece.next;
+      whole.is_complete = piece.is_complete;
+      pacer.spend(piece.found.bytes);
+      engine::append(whole.found, std::move(piece.found));
+    } while (wants_more());
+    return whole;
+  });
 }
 
 }  // namespace vectolith

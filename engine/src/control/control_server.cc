@@ -9,6 +9,7 @@
 #include <vectolith/format/file_name.h>
 
 #include "io/sanitizer.h"
+#include "no_memory.h"
 #include "store/control_start.h"
 #include "verify/fsck_directory.h"
 #include "verify/scrub.h"
@@ -18,7 +19,7 @@ namespace {
 
 /// For a step that has nothing left to do until its worker is destroyed.
 constexpr std::chrono::nanoseconds kForever = std::chrono::hours(24);
-/// Before the next accept when one failed: descriptors may be short for a while.
+/// Before the next accept when one failed: descriptors or memory may be short for a while.
 constexpr std::chrono::nanoseconds kAcceptRetry = std::chrono::milliseconds(100);
 
 /// How often the sessions are looked at: often enough that patience is overrun by a quarter at most.
@@ -28,7 +29,7 @@ std::chrono::nanoseconds watch_pause(const ControlPatience& patience) {
                                               std::chrono::seconds(10));
 }
 
-Error busy(std::string reason) { return Error(ErrorCode::kBusy, std::move(reason)); }
+Error busy(std::string_view reason) noexcept { return Error(ErrorCode::kBusy, reason); }
 
 }  // namespace
 
@@ -48,7 +49,7 @@ Result<std::unique_ptr<ControlServer>> ControlServer::start(Environment& environ
     server->acceptor_ = environment.start_worker("vl-ctl-accept", [self] { return self->accept_one(); });
   }
   if (server->acceptor_ == nullptr) {
-    return fail(ErrorCode::kNoSpace, "the system refuses the control socket another thread");
+    return fail(ErrorCode::kNoMemory, "the system refuses the control socket another thread");
   }
   return server;
 }
@@ -63,12 +64,13 @@ ControlServer::~ControlServer() {
   sessions.swap(sessions_);
 }
 
-std::chrono::nanoseconds ControlServer::accept_one() {
-  auto connection = listener_->accept();
-  if (connection.has_value()) {
-    serve(*std::move(connection));
+std::chrono::nanoseconds ControlServer::accept_one() noexcept {
+  const auto connection = catch_no_memory([this]() -> Result<void> {
+    VECTOLITH_TRY_ASSIGN(auto accepted, listener_->accept());
+    serve(std::move(accepted));
     return {};
-  }
+  });
+  if (connection.has_value()) return {};
   return connection.error().code() == ErrorCode::kClosed ? kForever : kAcceptRetry;
 }
 
@@ -88,14 +90,14 @@ void ControlServer::serve(std::unique_ptr<Connection> connection) {
   sessions_.splice(sessions_.end(), admitted);
 }
 
-std::chrono::nanoseconds ControlServer::step(ControlSession& session) {
+std::chrono::nanoseconds ControlServer::step(ControlSession& session) noexcept {
   if (session.ended()) return kForever;
   if (session.serve_one()) return {};
   watcher_->notify();
   return kForever;
 }
 
-std::chrono::nanoseconds ControlServer::watch() {
+std::chrono::nanoseconds ControlServer::watch() noexcept {
   const auto ended = take_ended();
   const auto now_ns = context_.environment.steady_ns();
   const std::scoped_lock lock(mutex_);
@@ -103,7 +105,7 @@ std::chrono::nanoseconds ControlServer::watch() {
   return watch_pause(context_.patience);
 }
 
-std::list<ControlServer::Served> ControlServer::take_ended() {
+std::list<ControlServer::Served> ControlServer::take_ended() noexcept {
   std::list<Served> ended;
   const std::scoped_lock lock(mutex_);
   for (auto it = sessions_.begin(); it != sessions_.end();) {

@@ -30,7 +30,7 @@ struct ControlServerOptions {
 /// of them has running, and removes the socket.
 class ControlServer {
  public:
-  /// Errors: kLocked when a live process serves the socket, kIo.
+  /// Errors: kLocked when a live process serves the socket, kIo, kNoMemory.
   static Result<std::unique_ptr<ControlServer>> start(Environment& environment, Directory& directory,
                                                       Store& store, ControlFsck fsck,
                                                       const ControlServerOptions& options = {});
@@ -49,11 +49,11 @@ class ControlServer {
 
   ControlServer(Environment& environment, Store& store, ControlFsck fsck,
                 const ControlServerOptions& options);
-  std::chrono::nanoseconds accept_one();
-  std::chrono::nanoseconds step(ControlSession& session);
-  std::chrono::nanoseconds watch();
+  std::chrono::nanoseconds accept_one() noexcept;
+  std::chrono::nanoseconds step(ControlSession& session) noexcept;
+  std::chrono::nanoseconds watch() noexcept;
   void serve(std::unique_ptr<Connection> connection);
-  std::list<Served> take_ended();
+  std::list<Served> take_ended() noexcept;
 
   ControlContext context_;
   const std::size_t sessions_max_;

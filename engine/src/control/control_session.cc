@@ -2,12 +2,14 @@
 /// Answers the requests of one control connection from the store.
 #include "control/control_session.h"
 
+#include <new>
 #include <optional>
 #include <string>
 #include <utility>
 #include <variant>
 
 #include "control/report_codec.h"
+#include "no_memory.h"
 
 namespace vectolith::engine {
 namespace {
@@ -77,7 +79,7 @@ class ControlSession::Waiting {
 /// nobody reads any longer ends, and at most one batch is under way.
 class ControlSession::ScanStream {
  public:
-  explicit ScanStream(ControlSession& session) noexcept : session_(session) {}
+  explicit ScanStream(ControlSession& session) : session_(session) {}
 
   /// False when the scan is to end: the peer stopped it or went away.
   bool add(const ControlRow& row) {
@@ -122,7 +124,15 @@ void ControlSession::shutdown_if_overdue(std::uint64_t now_ns) noexcept {
   if (overdue_at_ns != 0 && now_ns >= overdue_at_ns) shutdown();
 }
 
-bool ControlSession::serve_one() {
+bool ControlSession::serve_one() noexcept {
+  try {
+    return serve_request();
+  } catch (const std::bad_alloc&) {
+    return end();  // In the middle of a frame, perhaps: nothing tells where the next one starts.
+  }
+}
+
+bool ControlSession::serve_request() {
   request_ = 0;
   const auto header = read_header(context_.patience.between_requests);
   if (!header.has_value()) return end_after(header.error());
@@ -130,7 +140,7 @@ bool ControlSession::serve_one() {
   const auto payload = read_payload(*header);
   if (!payload.has_value()) return end_after(payload.error());
 
-  auto result = run(header->verb, *payload);
+  auto result = catch_no_memory([&] { return run(header->verb, *payload); });
   if (ended()) return false;
   return result.has_value() ? send(*std::move(result)) : send_error(result.error());
 }
@@ -193,7 +203,9 @@ Result<ControlFrame> ControlSession::run(ControlVerb verb, std::span<const std::
 }
 
 Result<ControlFrame> ControlSession::stats() const {
-  return answer(ControlVerb::kStatsAnswer, context_.store.stats());
+  const auto stats = context_.store.stats();
+  if (stats.is_partial) return std::unexpected(Error(ErrorCode::kNoMemory));
+  return answer(ControlVerb::kStatsAnswer, stats);
 }
 
 Result<ControlFrame> ControlSession::families() const {
@@ -257,7 +269,7 @@ Result<ControlFrame> ControlSession::fsck() const {
     return fail(ErrorCode::kUnsupported, "the owner of the store offers no fsck of the open store");
   if (context_.fsck_running.exchange(true))
     return fail(ErrorCode::kBusy, "an fsck of the store is already running");
-  const auto report = context_.fsck();
+  const auto report = catch_no_memory(context_.fsck);
   context_.fsck_running.store(false);
   if (!report.has_value()) return std::unexpected(report.error());
   return answer(ControlVerb::kFsckAnswer, *report);
@@ -269,7 +281,7 @@ Result<ControlFrame> ControlSession::scrub(std::span<const std::byte> payload) c
     return fail(ErrorCode::kUnsupported, "the owner of the store offers no scrub of the open store");
   if (context_.fsck_running.exchange(true))
     return fail(ErrorCode::kBusy, "an fsck or scrub of the store is already running");
-  const auto report = context_.scrub(request.from, request.bytes_max);
+  const auto report = catch_no_memory([&] { return context_.scrub(request.from, request.bytes_max); });
   context_.fsck_running.store(false);
   if (!report.has_value()) return std::unexpected(report.error());
   return answer(ControlVerb::kScrubAnswer, *report);

@@ -48,7 +48,7 @@ class ControlSession {
   ControlSession(ControlContext& context, std::unique_ptr<Connection> connection) noexcept;
 
   /// Waits for a request and answers it. False when the connection has ended; then call it no more.
-  bool serve_one();
+  bool serve_one() noexcept;
   /// Tells the peer why it is not served, and ends the connection. In place of the first `serve_one`.
   void refuse(const Error& error) { end_after(error); }
   /// Ends the connection: a `serve_one` that waits for the peer returns.
@@ -62,6 +62,7 @@ class ControlSession {
   class Waiting;
   class ScanStream;
 
+  bool serve_request();
   Result<ControlHeader> read_header(std::chrono::nanoseconds limit);
   Result<std::vector<std::byte>> read_payload(const ControlHeader& header);
   bool send(ControlFrame frame);

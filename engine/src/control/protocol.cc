@@ -102,11 +102,11 @@ Result<ControlRow> read_row(format::Reader& reader) {
 
 }  // namespace
 
-std::unexpected<Error> bad_control_value(std::string_view field, std::size_t offset, std::string expected,
-                                         std::uint64_t found) {
+std::unexpected<Error> bad_control_value(std::string_view field, std::size_t offset,
+                                         std::string_view expected, std::uint64_t found) {
   return std::unexpected(Error(ErrorCode::kCorruption, "control frame: bad " + std::string(field))
                              .with_offset(offset)
-                             .with_expected(std::move(expected))
+                             .with_expected(expected)
                              .with_found(std::to_string(found)));
 }
 
@@ -329,19 +329,19 @@ Result<Error> decode_error(std::span<const std::byte> payload) {
     VECTOLITH_TRY_ASSIGN(const auto system_errno, reader.read<std::int32_t>());
     VECTOLITH_TRY_ASSIGN(const auto has_offset, read_control_bool(reader));
     VECTOLITH_TRY_ASSIGN(const auto offset, reader.read<std::uint64_t>());
-    VECTOLITH_TRY_ASSIGN(auto message, reader.read_string());
+    VECTOLITH_TRY_ASSIGN(const auto message, reader.read_string());
     VECTOLITH_TRY_ASSIGN(const auto file, reader.read_string());
-    VECTOLITH_TRY_ASSIGN(auto expected, reader.read_string());
+    VECTOLITH_TRY_ASSIGN(const auto expected, reader.read_string());
     VECTOLITH_TRY_ASSIGN(auto found, reader.read_string());
     if (code == 0) return bad_control_value("error code", 0, "at least 1", code);
     const bool known = code <= std::to_underlying(ErrorCode::kDeadlineExceeded);
     if (!known) found = "error code " + std::to_string(code) + (found.empty() ? "" : "; " + found);
 
-    auto error = Error(known ? static_cast<ErrorCode>(code) : ErrorCode::kInternal, std::move(message))
+    auto error = Error(known ? static_cast<ErrorCode>(code) : ErrorCode::kInternal, message)
                      .with_errno(system_errno)
                      .with_file(file)
-                     .with_expected(std::move(expected))
-                     .with_found(std::move(found));
+                     .with_expected(expected)
+                     .with_found(found);
     if (has_offset) return std::move(error).with_offset(offset);
     return error;
   });

@@ -173,7 +173,7 @@ Result<bool> read_control_bool(format::Reader& reader);
 /// `text`, or as much of it as a length of 16 bits can name.
 std::string_view clip_control_text(std::string_view text) noexcept;
 /// kCorruption for a value that is none of those allowed.
-std::unexpected<Error> bad_control_value(std::string_view field, std::size_t offset, std::string expected,
-                                         std::uint64_t found);
+std::unexpected<Error> bad_control_value(std::string_view field, std::size_t offset,
+                                         std::string_view expected, std::uint64_t found);
 
 }  // namespace vectolith::engine

@@ -4,6 +4,7 @@
 
 #include <algorithm>
 #include <limits>
+#include <new>
 
 namespace vectolith::engine {
 
@@ -38,10 +39,16 @@ class EpochRegistry {
     slot.taken = false;
   }
 
+  /// Counts a scope that has no slot; `oldest` is as if it had always been open.
+  void add_lent() noexcept { lent_scopes_.fetch_add(1, std::memory_order_seq_cst); }
+  void remove_lent() noexcept { lent_scopes_.fetch_sub(1, std::memory_order_seq_cst); }
+  [[nodiscard]] bool has_lent() const noexcept { return lent_scopes_.load(std::memory_order_seq_cst) != 0; }
+
   /// The smallest epoch in which a scope is open; the largest number if none is.
   [[nodiscard]] std::uint64_t oldest() const {
     std::uint64_t oldest = std::numeric_limits<std::uint64_t>::max();
     const std::scoped_lock lock(mutex_);
+    if (lent_scopes_.load(std::memory_order_seq_cst) != 0) return 0;
     for (const auto& slot : slots_) {
       const std::uint64_t epoch = slot->epoch.load(std::memory_order_seq_cst);
       if (epoch != 0) oldest = std::min(oldest, epoch);
@@ -67,21 +74,43 @@ class EpochRegistry {
   std::shared_ptr<const std::atomic<std::uint32_t>> process_mark_;
   mutable std::mutex mutex_;
   std::vector<std::unique_ptr<EpochSlot>> slots_;
+  std::atomic<std::uint32_t> lent_scopes_{0};
   std::atomic<bool> closed_{false};
 };
 
 namespace {
 /// In `attention`, beside the number of waiting threads: the slot goes back when its scope ends.
 constexpr std::uint32_t kGiveBack = 1U << 31;
+/// In `attention`: the thread's own slot for want of memory for one of the registry's.
+constexpr std::uint32_t kLent = 1U << 30;
+
+/// For scopes that nobody looks for.
+constinit thread_local EpochSlot nobodys;
+
+/// A slot of this thread alone, whose scope the registry counts.
+EpochSlot* lend_slot(const std::shared_ptr<EpochRegistry>& registry) noexcept {
+  static constinit thread_local EpochSlot lent;
+  if (lent.nesting != 0 && lent.registry == registry.get()) return &lent;
+  registry->add_lent();
+  // It serves one domain at a time. What is retired in another is then kept until that one ends.
+  if (lent.nesting != 0) return &nobodys;
+  lent.fenced = true;
+  lent.registry = registry.get();
+  lent.keep = registry;
+  lent.attention.store(kLent, std::memory_order_relaxed);
+  return &lent;
+}
 }  // namespace
 
 void leave_with_attention(EpochSlot& slot) noexcept {
   // Whoever waited may end the domain as soon as it sees this slot empty: hold the registry.
   const std::shared_ptr<EpochRegistry> keep = std::move(slot.keep);
   EpochRegistry& registry = *slot.registry;
+  const bool is_lent = (slot.attention.load(std::memory_order_relaxed) & kLent) != 0;
+  if (is_lent) registry.remove_lent();
   registry.departures.fetch_add(1, std::memory_order_acq_rel);
   registry.departures.notify_all();
-  if (keep != nullptr) {
+  if (keep != nullptr && !is_lent) {
     slot.attention.fetch_and(~kGiveBack, std::memory_order_relaxed);
     registry.give_back(slot);
   }
@@ -140,16 +169,22 @@ EpochDomain::EpochDomain(std::function<bool()> barrier_all_threads,
 EpochDomain::~EpochDomain() {
   // A deleter may retire more.
   while (retired() != 0) {
-    for (const Retired& retired : take_before(std::numeric_limits<std::uint64_t>::max())) retired.deleter();
+    const auto taken = take_before(std::numeric_limits<std::uint64_t>::max());
+    for (const Retired& retired : taken) retired.deleter();
   }
   registry_->close();
 }
 
-detail::EpochSlot* EpochDomain::find_slot() {
-  if (registry_->inherited()) {
-    static constinit thread_local detail::EpochSlot nobodys;
-    return &nobodys;
+detail::EpochSlot* EpochDomain::find_slot() noexcept {
+  if (registry_->inherited()) return &detail::nobodys;
+  try {
+    return own_slot();
+  } catch (const std::bad_alloc&) {
+    return detail::lend_slot(registry_);
   }
+}
+
+detail::EpochSlot* EpochDomain::own_slot() {
   if (ThreadEpochSlots::ended) {
     detail::EpochSlot* const slot = registry_->take(fenced_);
     ThreadEpochSlots::leave_to_scope(*slot, registry_);
@@ -159,17 +194,24 @@ detail::EpochSlot* EpochDomain::find_slot() {
   auto held = std::ranges::find(all, id_, &ThreadEpochSlots::Held::domain);
   if (held == all.end()) {
     std::erase_if(all, [](const auto& other) { return other.registry->closed(); });
+    all.reserve(all.size() + 1);  // Before a slot is taken that nobody would give back.
     held = all.insert(all.end(), {id_, registry_, registry_->take(fenced_)});
   }
   cache_ = {.domain = id_, .slot = held->slot};
   return held->slot;
 }
 
-void EpochDomain::retire(std::function<void()> deleter) {
+EpochDomain::Retirement EpochDomain::prepare(std::function<void()> deleter) {
+  Retirement prepared;
+  prepared.push_back({.epoch = 0, .deleter = std::move(deleter)});
+  return prepared;
+}
+
+void EpochDomain::retire(Retirement prepared) noexcept {
   const std::scoped_lock lock(mutex_);
   // A reader that loads the epoch after this addition also sees what was unlinked before it.
-  const std::uint64_t epoch = epoch_.fetch_add(1, std::memory_order_acq_rel);
-  retired_.push_back({.epoch = epoch, .deleter = std::move(deleter)});
+  prepared.front().epoch = epoch_.fetch_add(1, std::memory_order_acq_rel);
+  retired_.splice(retired_.end(), prepared);
 }
 
 bool EpochDomain::order_before_scan() {
@@ -196,7 +238,7 @@ std::size_t EpochDomain::collect_all() {
 std::size_t EpochDomain::run_deleters() {
   // What is retired after the barrier might be seen by a reader that the scan does not see yet.
   const std::uint64_t epoch = epoch_.load(std::memory_order_acquire);
-  std::vector<Retired> over;
+  Retirement over;
   if (retired() != 0 && order_before_scan()) over = take_before(std::min(epoch, registry_->oldest()));
   for (Retired& retired : over) std::exchange(retired.deleter, nullptr)();
   collecting_.clear(std::memory_order_release);
@@ -204,16 +246,22 @@ std::size_t EpochDomain::run_deleters() {
   return over.size();
 }
 
-std::vector<EpochDomain::Retired> EpochDomain::take_before(std::uint64_t epoch) {
+EpochDomain::Retirement EpochDomain::take_before(std::uint64_t epoch) noexcept {
+  Retirement taken;
   const std::scoped_lock lock(mutex_);
-  const auto end = std::ranges::lower_bound(retired_, epoch, {}, &Retired::epoch);
-  std::vector<Retired> taken(std::make_move_iterator(retired_.begin()), std::make_move_iterator(end));
-  retired_.erase(retired_.begin(), end);
+  const auto end = std::ranges::find_if(retired_, [=](const Retired& one) { return one.epoch >= epoch; });
+  taken.splice(taken.begin(), retired_, retired_.begin(), end);
   return taken;
 }
 
 void EpochDomain::synchronize() {
   const std::uint64_t epoch = epoch_.fetch_add(1, std::memory_order_acq_rel);
+  while (true) {
+    const std::uint32_t departures = registry_->departures.load(std::memory_order_acquire);
+    const bool ordered = order_before_scan();
+    if (ordered && !registry_->has_lent()) break;
+    if (ordered) registry_->departures.wait(departures, std::memory_order_acquire);
+  }
   for (detail::EpochSlot* const slot : registry_->slots()) {
     slot->attention.fetch_add(1, std::memory_order_seq_cst);
     while (true) {

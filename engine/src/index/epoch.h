@@ -6,6 +6,7 @@
 #include <cstddef>
 #include <cstdint>
 #include <functional>
+#include <list>
 #include <memory>
 #include <mutex>
 #include <utility>
@@ -105,15 +106,24 @@ class EpochDomain {
   /// Runs every deleter that is left. No scope may be open.
   ~EpochDomain();
 
-  /// Begins a scope. Cost: about 1 ns; the first on each thread registers it (one allocation).
+  /// Begins a scope. Cost: about 1 ns; the first on each thread registers it (one allocation). Where memory
+  /// for that is refused, nothing is collected until the scope ends.
   Scope enter() noexcept {
     detail::EpochSlot* const slot = cache_.domain == id_ ? cache_.slot : find_slot();
     if (slot->nesting++ == 0) detail::announce(*slot, epoch_.load(std::memory_order_acquire));
     return Scope(slot);
   }
 
-  /// Runs `deleter` once all scopes open now have ended. The memory must be out of sight already.
-  void retire(std::function<void()> deleter);
+  /// A deleter with what its wait takes, so that only `prepare` can fail for memory.
+  struct Retired {
+    std::uint64_t epoch;
+    std::function<void()> deleter;
+  };
+  using Retirement = std::list<Retired>;
+  [[nodiscard]] static Retirement prepare(std::function<void()> deleter);
+  /// Runs the deleter once all scopes open now have ended. The memory must be out of sight already.
+  void retire(Retirement prepared) noexcept;
+  void retire(std::function<void()> deleter) { retire(prepare(std::move(deleter))); }
   /// Runs the deleters whose grace is over; returns how many. Never waits for a reader, and does
   /// nothing while another thread collects. Cost: a barrier, if anything is retired.
   std::size_t collect();
@@ -127,15 +137,11 @@ class EpochDomain {
   [[nodiscard]] bool asymmetric() const noexcept { return !fenced_; }
 
  private:
-  struct Retired {
-    std::uint64_t epoch;
-    std::function<void()> deleter;
-  };
-
-  detail::EpochSlot* find_slot();
+  detail::EpochSlot* find_slot() noexcept;
+  detail::EpochSlot* own_slot();
   std::size_t run_deleters();
   bool order_before_scan();
-  std::vector<Retired> take_before(std::uint64_t epoch);
+  Retirement take_before(std::uint64_t epoch) noexcept;
 
   inline static constinit thread_local detail::EpochCache cache_{};
   friend struct ThreadEpochSlots;
@@ -148,8 +154,8 @@ class EpochDomain {
   alignas(64) std::function<bool()> barrier_;
   std::shared_ptr<detail::EpochRegistry> registry_;
   mutable std::mutex mutex_;
-  std::vector<Retired> retired_;  ///< By ascending epoch. Guarded by mutex_.
-  std::atomic_flag collecting_;   ///< Until the last deleter returned.
+  Retirement retired_;           ///< By ascending epoch. Guarded by mutex_.
+  std::atomic_flag collecting_;  ///< Until the last deleter returned.
 };
 
 }  // namespace vectolith::engine

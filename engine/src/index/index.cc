@@ -68,7 +68,7 @@ Result<ShardDirectory::Owner> make_directory(unsigned shard_bits, const FirstTab
   for (std::size_t index = 0; directory != nullptr && index < directory->size(); ++index) {
     delete directory->at(index).table;
   }
-  return fail(ErrorCode::kNoSpace, "no memory for the first tables of an index");
+  return std::unexpected(Error(ErrorCode::kNoMemory));
 }
 
 }  // namespace
@@ -91,7 +91,7 @@ Result<std::unique_ptr<Index>> Index::create(const IndexOptions& options, EpochD
   std::shared_ptr<PageBlock> shared;
   if (table_bytes < kOwnBlockBytes) {
     shared = PageBlock::allocate(pages, (table_bytes << first.depth) * options.shards);
-    if (shared == nullptr) return fail(ErrorCode::kNoSpace, "no memory for the first tables of an index");
+    if (shared == nullptr) return std::unexpected(Error(ErrorCode::kNoMemory));
   }
   std::size_t offset = 0;
   const ShardContext context{.epochs = &epochs, .pages = &pages, .shard_bits = shard_bits};
@@ -141,6 +141,21 @@ Result<void> Index::insert(std::uint64_t hash, Location location) {
   VECTOLITH_TRY(check_range(location));
   const std::uint64_t used = used_hash(hash);
   return Shard::Writer(shard_of_used(used)).insert(used, location);
+}
+
+Result<void> Index::reserve(std::uint64_t hash) {
+  const std::uint64_t used = used_hash(hash);
+  return Shard::Writer(shard_of_used(used)).reserve(used);
+}
+
+void Index::fill(std::uint64_t hash, Location location) noexcept {
+  const std::uint64_t used = used_hash(hash);
+  Shard::Writer(shard_of_used(used)).fill(used, location);
+}
+
+void Index::release(std::uint64_t hash) noexcept {
+  const std::uint64_t used = used_hash(hash);
+  Shard::Writer(shard_of_used(used)).release(used);
 }
 
 bool Index::replace(std::uint64_t hash, Location from, Location to) {

@@ -42,7 +42,7 @@ class Index {
     Location location;
   };
 
-  /// Errors: kInvalidArgument for a bad number of shards, kNoSpace when memory is refused.
+  /// Errors: kInvalidArgument for a bad number of shards, kNoMemory.
   static Result<std::unique_ptr<Index>> create(const IndexOptions& options, EpochDomain& epochs,
                                                PageSource& pages);
 
@@ -79,10 +79,17 @@ class Index {
   bool set_frequency(std::uint64_t hash, Location location, std::uint32_t frequency) const noexcept;
 
   /// Adds an entry with frequency 0. The key must be absent.
-  /// Errors: kNoSpace when memory is refused (nothing changed); kInvalidArgument for a location out of
+  /// Errors: kNoMemory (nothing changed); kInvalidArgument for a location out of
   ///         range; kLimit when more than 14 keys share the 34 hash bits in use.
   /// Cost:   one or two cache lines; now and then a table of at most 32 Ki entries is rebuilt, under 1 ms.
   Result<void> insert(std::uint64_t hash, Location location);
+  /// Takes the slot of a later `fill` with the same hash, which then cannot fail. Until then a lookup offers
+  /// it to its `match` as kReservedLocation. Not counted by `size`. Errors and cost: as `insert`.
+  Result<void> reserve(std::uint64_t hash);
+  /// Inserts into a slot that was reserved.
+  void fill(std::uint64_t hash, Location location) noexcept;
+  /// Gives a reserved slot back.
+  void release(std::uint64_t hash) noexcept;
   /// Inserts rows of absent keys, by shard and with prefetch, for a rebuild. On an error any part of
   /// them may be in. Rows of different batches may come from several threads at a time.
   Result<void> insert_batch(std::span<const Row> rows);

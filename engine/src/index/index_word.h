@@ -13,8 +13,10 @@ struct Location {
   friend constexpr bool operator==(const Location&, const Location&) noexcept = default;
 };
 
-inline constexpr std::uint32_t kOrdinalMax = (1U << 20) - 2;  ///< Stored plus one, so that no entry is zero.
+inline constexpr std::uint32_t kOrdinalMax = (1U << 20) - 3;  ///< Stored plus one, so that no entry is zero.
 inline constexpr std::uint32_t kRowMax = (1U << 20) - 1;
+/// What a reserved slot holds: the place of no row.
+inline constexpr Location kReservedLocation{.ordinal = kOrdinalMax + 1, .row = kRowMax};
 inline constexpr std::uint32_t kFrequencyMax = 3;
 
 /// Which of its two buckets an entry lies in.

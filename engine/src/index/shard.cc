@@ -6,6 +6,8 @@
 #include <new>
 #include <utility>
 
+#include "no_memory.h"
+
 namespace vectolith::engine {
 
 namespace {
@@ -85,12 +87,29 @@ Shard::Writer::~Writer() {
 }
 
 Result<void> Shard::Writer::insert(std::uint64_t used, Location location) {
+  VECTOLITH_TRY(place(used, location));
+  shard_.entry_count_.fetch_add(1, std::memory_order_relaxed);
+  return {};
+}
+
+void Shard::Writer::fill(std::uint64_t used, Location location) noexcept {
+  if (replace(used, kReservedLocation, location)) {
+    shard_.entry_count_.fetch_add(1, std::memory_order_relaxed);
+  }
+}
+
+void Shard::Writer::release(std::uint64_t used) noexcept {
+  Table& table = shard_.table_of(used);
+  static_cast<void>(table.erase(table.positions().rest_of(used), kReservedLocation));
+}
+
+Result<void> Shard::Writer::place(std::uint64_t used, Location location) {
   while (true) {
     Table& table = shard_.table_of(used);
     const Table::Entry entry{.rest = table.positions().rest_of(used), .location = location, .frequency = 0};
     const bool full = load_above(table.entry_count() + 1, table.slot_count(), kLoadMaxPercent);
     if (full || !table.insert(entry)) {
-      auto made = shard_.make_room(used);
+      auto made = catch_no_memory([&] { return shard_.make_room(used); });
       if (made.has_value()) {
         retired_ = true;
         continue;
@@ -98,7 +117,6 @@ Result<void> Shard::Writer::insert(std::uint64_t used, Location location) {
       // Refused memory is no reason to fail while there still is a slot.
       if (!full || !table.insert(entry)) return made;
     }
-    shard_.entry_count_.fetch_add(1, std::memory_order_relaxed);
     return {};
   }
 }
@@ -135,10 +153,10 @@ Result<Shard::Successors> Shard::build_successors(const Table& full, bool split)
     Successors next{.low = make_table(depth, bucket_count),
                     .high = split ? make_table(depth, bucket_count) : nullptr};
     if (next.low == nullptr || (split && next.high == nullptr)) {
-      return fail(ErrorCode::kNoSpace, "no memory for a larger index table");
+      return std::unexpected(Error(ErrorCode::kNoMemory));
     }
     const Table::Copied copied = full.copy_to(*next.low, next.high.get());
-    if (copied == Table::Copied::kNoMemory) return fail(ErrorCode::kNoSpace, "no memory to grow the index");
+    if (copied == Table::Copied::kNoMemory) return std::unexpected(Error(ErrorCode::kNoMemory));
     if (copied == Table::Copied::kAll) return next;
   }
 }
@@ -155,7 +173,11 @@ Result<void> Shard::publish(Table& old, Successors successors) {
   const unsigned table_depth = successors.low->depth();
   const unsigned depth = std::max(before->depth(), table_depth);
   auto next = ShardDirectory::create(kUsedHashBits - context_.shard_bits, depth);
-  if (next == nullptr) return fail(ErrorCode::kNoSpace, "no memory for an index directory");
+  if (next == nullptr) return std::unexpected(Error(ErrorCode::kNoMemory));
+  auto retirement = EpochDomain::prepare([before, table = &old] {
+    const ShardDirectory::Owner directory(before);
+    delete table;
+  });
   Table* const low = successors.low.release();
   Table* const high = successors.high != nullptr ? successors.high.release() : low;
   for (std::size_t index = 0; index < next->size(); ++index) {
@@ -167,10 +189,7 @@ Result<void> Shard::publish(Table& old, Successors successors) {
   if (high != low) bytes += sizeof(Table) + high->bytes();
   bytes_.fetch_add(bytes, std::memory_order_relaxed);
   directory_.store(next.release(), std::memory_order_release);
-  context_.epochs->retire([before, table = &old] {
-    const ShardDirectory::Owner directory(before);
-    delete table;
-  });
+  context_.epochs->retire(std::move(retirement));
   return {};
 }
 

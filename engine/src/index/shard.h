@@ -106,12 +106,18 @@ class alignas(64) Shard {
     Writer& operator=(const Writer&) = delete;
     ~Writer();
 
-    /// Errors: kNoSpace when memory is refused, kLimit when too many keys share their hash bits.
+    /// Errors: kNoMemory, kLimit when too many keys share their hash bits.
     Result<void> insert(std::uint64_t used, Location location);
+    /// As Index::reserve, fill and release.
+    Result<void> reserve(std::uint64_t used) { return place(used, kReservedLocation); }
+    void fill(std::uint64_t used, Location location) noexcept;
+    void release(std::uint64_t used) noexcept;
     bool replace(std::uint64_t used, Location from, Location to) noexcept;
     bool erase(std::uint64_t used, Location location) noexcept;
 
    private:
+    Result<void> place(std::uint64_t used, Location location);
+
     Shard& shard_;
     std::unique_lock<std::mutex> lock_;
     bool retired_ = false;

@@ -49,7 +49,9 @@ class Mapping {
 };
 
 /// An open file. Closed (and its lock released) by the destructor.
-/// Errors: kIo with file, offset and errno; kNoSpace for ENOSPC and EDQUOT.
+/// Errors: kIo with file, offset and errno; kNoSpace for ENOSPC and EDQUOT; kNoMemory for ENOMEM. Transfers,
+///         barriers and unlock take no memory; what the others need they take before the system is asked, so
+///         that std::bad_alloc says that nothing was done.
 /// Threads: any, where operations do not overlap in the file.
 class File {
  public:
@@ -147,9 +149,12 @@ struct IoOperation {
 class IoQueue {
  public:
   virtual ~IoQueue() = default;
+  /// Makes room for `count` more operations in flight: submitting and finishing them then needs no memory.
+  virtual void reserve(std::size_t count) { static_cast<void>(count); }
   /// Starts the operations; a group whose members are `linked` runs in order. Operations of
   /// different groups may run in any order and side by side.
-  /// Errors: kIo if the queue itself is broken; then every operation is done with an error.
+  /// Errors: kIo if the queue itself is broken; then every operation is done with an error. Where memory for
+  ///         more operations than were reserved is refused, std::bad_alloc: then none was begun.
   virtual Result<void> submit(std::span<IoOperation> operations) = 0;
   /// Returns when `operation` is done. Errors: kIo if the queue is broken.
   virtual Result<void> wait(const IoOperation& operation) = 0;
@@ -253,7 +258,7 @@ class Environment {
                                                std::function<std::chrono::nanoseconds()> step) = 0;
   /// Runs `task(0) ... task(count - 1)` on up to cores() threads, and returns when all have ended.
   virtual void run_parallel(std::size_t count, const std::function<void(std::size_t)>& task) = 0;
-  /// Errors: kNoSpace when memory is exhausted.
+  /// Errors: kNoMemory.
   virtual Result<std::unique_ptr<Pages>> allocate_pages(std::size_t bytes) = 0;
   /// A full memory barrier on every running thread of the process (membarrier), so that readers can
   /// do with a compiler barrier. False if the kernel refuses: then readers must fence themselves.

@@ -13,7 +13,7 @@ namespace vectolith::engine {
 /// One page that the kernel does not copy into a forked child (MADV_WIPEONFORK): there it is zero.
 class ForkMark {
  public:
-  /// Errors: kNoSpace when memory is refused, kUnsupported before Linux 4.14.
+  /// Errors: kNoMemory, kUnsupported before Linux 4.14.
   static Result<std::unique_ptr<ForkMark>> make();
   explicit ForkMark(std::unique_ptr<Pages> page) noexcept;
 

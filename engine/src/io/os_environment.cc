@@ -177,7 +177,7 @@ Result<std::unique_ptr<Environment>> make_environment(BackendChoice choice) {
   if (choice != BackendChoice::kSync) {
     if (const auto refusal = probe_uring()) reason = explain(*refusal);
     if (!reason.empty() && choice == BackendChoice::kUring) {
-      return std::unexpected(Error(ErrorCode::kUnsupported, std::move(reason)));
+      return std::unexpected(Error(ErrorCode::kUnsupported, reason));
     }
     if (!reason.empty()) reason += " Until then plain system calls are used, with the same guarantees.";
   }

@@ -4,6 +4,8 @@
 
 #include <algorithm>
 #include <atomic>
+#include <functional>
+#include <new>
 #include <system_error>
 #include <utility>
 #include <vector>
@@ -40,6 +42,19 @@ void name_this_thread(const std::string& name) {
   static_cast<void>(::pthread_setname_np(::pthread_self(), name.substr(0, kThreadNameBytesMax).c_str()));
 }
 
+/// Starts up to `count` threads with `body`; fewer if the system refuses threads or memory.
+void start_helpers(std::vector<std::thread>& helpers, std::size_t count, const std::function<void()>& body) {
+  try {
+    helpers.reserve(count);
+    while (helpers.size() < count) {
+      auto helper = start_thread("vl-parallel", body);
+      if (!helper) return;
+      helpers.push_back(*std::move(helper));
+    }
+  } catch (const std::bad_alloc&) {  // NOLINT(bugprone-empty-catch): the caller does without.
+  }
+}
+
 }  // namespace
 
 std::optional<std::thread> start_thread(std::string_view name, std::function<void()> body) {
@@ -62,11 +77,7 @@ void run_side_by_side(std::size_t count, std::size_t threads_max,
   };
   std::vector<std::thread> helpers;
   const std::size_t threads = std::min(count, threads_max);
-  while (helpers.size() + 1 < threads) {
-    auto helper = start_thread("vl-parallel", work);
-    if (!helper) break;
-    helpers.push_back(*std::move(helper));
-  }
+  if (threads > 1) start_helpers(helpers, threads - 1, std::cref(work));
   work();
   for (auto& helper : helpers) helper.join();
 }

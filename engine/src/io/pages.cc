@@ -16,10 +16,8 @@ constexpr std::size_t round_up(std::size_t value, std::size_t unit) {
   return (value + unit - 1) / unit * unit;
 }
 
-std::unexpected<Error> out_of_memory(std::size_t bytes, int system_errno) {
-  return std::unexpected(
-      Error(ErrorCode::kNoSpace, "no memory for " + std::to_string(bytes) + " bytes of pages")
-          .with_errno(system_errno));
+std::unexpected<Error> out_of_memory(int system_errno) noexcept {
+  return std::unexpected(Error(ErrorCode::kNoMemory, "no memory for pages").with_errno(system_errno));
 }
 
 /// Cuts [base, base + mapped) down to `bytes` that start on a huge page boundary.
@@ -40,25 +38,23 @@ std::size_t page_bytes() noexcept {
 }
 
 Result<std::unique_ptr<Pages>> AnonymousPages::make(std::size_t bytes) {
-  if (bytes == 0) return std::make_unique<AnonymousPages>(nullptr, 0, 0);
-  if (bytes > PTRDIFF_MAX - kHugePageBytes - page_bytes()) return out_of_memory(bytes, ENOMEM);
+  auto pages = std::make_unique<AnonymousPages>();
+  if (bytes == 0) return pages;
+  if (bytes > PTRDIFF_MAX - kHugePageBytes - page_bytes()) return out_of_memory(ENOMEM);
   const std::size_t mapped = round_up(bytes, page_bytes());
   const bool huge = bytes >= kHugePageBytes;
   const std::size_t wanted = huge ? mapped + kHugePageBytes : mapped;
   void* found = ::mmap(nullptr, wanted, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
-  if (found == MAP_FAILED) return out_of_memory(bytes, errno);
+  if (found == MAP_FAILED) return out_of_memory(errno);
   auto* base = static_cast<std::byte*>(found);
   if (huge) {
     base = trim_to_huge_page(base, wanted, mapped);
     // Only advice: where transparent huge pages are off, small ones serve as well.
     static_cast<void>(::madvise(base, mapped, MADV_HUGEPAGE));
   }
-  return std::make_unique<AnonymousPages>(base, bytes, mapped);
-}
-
-AnonymousPages::AnonymousPages(std::byte* base, std::size_t bytes, std::size_t mapped_bytes) noexcept
-    : mapped_bytes_(mapped_bytes) {
-  bytes_ = {base, bytes};
+  pages->bytes_ = {base, bytes};
+  pages->mapped_bytes_ = mapped;
+  return pages;
 }
 
 AnonymousPages::~AnonymousPages() {

@@ -17,17 +17,16 @@ inline constexpr std::size_t kHugePageBytes = std::size_t{2} << 20;
 
 class AnonymousPages final : public Pages {
  public:
-  /// Errors: kNoSpace when memory or address space is exhausted.
+  /// Errors: kNoMemory when memory or address space is exhausted.
   static Result<std::unique_ptr<Pages>> make(std::size_t bytes);
 
-  /// Takes over `mapped_bytes` at `base`, of which the first `bytes` are shown.
-  AnonymousPages(std::byte* base, std::size_t bytes, std::size_t mapped_bytes) noexcept;
+  AnonymousPages() = default;  ///< None.
   ~AnonymousPages() override;
   AnonymousPages(const AnonymousPages&) = delete;
   AnonymousPages& operator=(const AnonymousPages&) = delete;
 
  private:
-  std::size_t mapped_bytes_;
+  std::size_t mapped_bytes_ = 0;
 };
 
 }  // namespace vectolith::engine

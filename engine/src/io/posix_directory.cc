@@ -163,7 +163,9 @@ std::string PosixDirectory::path_of(std::string_view name) const { return path_ 
 
 Result<std::unique_ptr<File>> PosixDirectory::open(std::string_view name, OpenMode mode) {
   VECTOLITH_TRY(check_name(name));
-  std::string path = path_of(name);
+  // Before a file is made: refused memory must not leave one behind.
+  auto opened = std::make_unique<PosixFile>(path_of(name), cells_);
+  const std::string& path = opened->path();
   int flags = flags_of(mode) | O_CLOEXEC | O_NOCTTY | O_NONBLOCK;
   UniqueFd file(open_beneath(fd(), std::string(name), flags));
   // Some file systems (tmpfs of old, FUSE) have no way past the page cache.
@@ -181,7 +183,8 @@ Result<std::unique_ptr<File>> PosixDirectory::open(std::string_view name, OpenMo
   if (new_and_narrow && ::fchmod(file.get(), kFileMode) != 0) return fail_errno(errno, "fchmod", path);
   if (const int error = clear_nonblock(file.get()); error != 0) return fail_errno(error, "fcntl", path);
   const std::uint32_t alignment = (flags & O_DIRECT) != 0 ? direct_alignment_of(file.get()) : 1;
-  return std::make_unique<PosixFile>(std::move(file), std::move(path), cells_, alignment);
+  opened->adopt(std::move(file), alignment);
+  return opened;
 }
 
 Result<void> PosixDirectory::rename(std::string_view from, std::string_view to) {

@@ -30,10 +30,7 @@ int flock_through_signals(int fd, int operation) {
 
 }  // namespace
 
-PosixFile::PosixFile(UniqueFd fd, std::string path, IoCounterCells& cells, std::uint32_t direct_alignment)
-    : fd_(std::move(fd)), cells_(cells), direct_alignment_(direct_alignment) {
-  path_ = std::move(path);
-}
+PosixFile::PosixFile(std::string path, IoCounterCells& cells) : cells_(cells) { path_ = std::move(path); }
 
 PosixFile::~PosixFile() {
   // The lock belongs to the open file description, which a forked child and a mapping keep alive.

@@ -3,6 +3,7 @@
 #pragma once
 
 #include <string>
+#include <utility>
 
 #include <sys/types.h>
 
@@ -17,12 +18,17 @@ namespace vectolith::engine {
 /// Lifetime: `cells` outlives the file.
 class PosixFile final : public File {
  public:
-  PosixFile(UniqueFd fd, std::string path, IoCounterCells& cells, std::uint32_t direct_alignment = 1);
+  /// Without a descriptor: `adopt` gives it one.
+  PosixFile(std::string path, IoCounterCells& cells);
   /// Gives its lock back, also where a forked child still has the descriptor; a child itself leaves it alone.
   ~PosixFile() override;
   PosixFile(const PosixFile&) = delete;
   PosixFile& operator=(const PosixFile&) = delete;
 
+  void adopt(UniqueFd fd, std::uint32_t direct_alignment = 1) noexcept {
+    fd_ = std::move(fd);
+    direct_alignment_ = direct_alignment;
+  }
   [[nodiscard]] int fd() const noexcept { return fd_.get(); }
 
   [[nodiscard]] Result<std::uint64_t> size() const override;
@@ -45,7 +51,7 @@ class PosixFile final : public File {
 
   UniqueFd fd_;
   IoCounterCells& cells_;
-  std::uint32_t direct_alignment_;
+  std::uint32_t direct_alignment_ = 1;
   pid_t lock_owner_ = 0;  ///< The process that took the lock; 0 if there is none.
 };
 

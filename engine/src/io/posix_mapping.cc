@@ -64,18 +64,13 @@ std::span<const std::byte> whole_pages(std::span<const std::byte> bytes, std::ui
 }  // namespace
 
 Result<std::unique_ptr<Mapping>> PosixMapping::make(int fd, std::uint64_t bytes, const std::string& path) {
-  if (bytes == 0) return std::make_unique<PosixMapping>(nullptr, 0, path);
+  auto mapping = std::make_unique<PosixMapping>(path);
+  if (bytes == 0) return mapping;
   void* base = ::mmap(nullptr, static_cast<std::size_t>(bytes), PROT_READ, MAP_SHARED, fd, 0);
   if (base == MAP_FAILED) return fail_errno(errno, "mmap", path);
-  auto mapping = std::make_unique<PosixMapping>(static_cast<const std::byte*>(base),
-                                                static_cast<std::size_t>(bytes), path);
+  mapping->bytes_ = {static_cast<const std::byte*>(base), static_cast<std::size_t>(bytes)};
   mapping->advise(0, bytes, MapAdvice::kRandom);
   return mapping;
-}
-
-PosixMapping::PosixMapping(const std::byte* base, std::size_t bytes, std::string path)
-    : path_(std::move(path)) {
-  bytes_ = {base, bytes};
 }
 
 PosixMapping::~PosixMapping() {

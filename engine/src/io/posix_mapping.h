@@ -8,6 +8,7 @@
 #include <span>
 #include <string>
 #include <string_view>
+#include <utility>
 
 #include "io/environment.h"
 #include "io/unique_fd.h"
@@ -20,7 +21,7 @@ class PosixMapping final : public Mapping {
   /// Advised for random access: the default advice reads some 2.7 MiB of neighbours for each cold vector.
   static Result<std::unique_ptr<Mapping>> make(int fd, std::uint64_t bytes, const std::string& path);
 
-  PosixMapping(const std::byte* base, std::size_t bytes, std::string path);
+  explicit PosixMapping(std::string path) noexcept : path_(std::move(path)) {}  ///< Empty.
   ~PosixMapping() override;
   PosixMapping(const PosixMapping&) = delete;
   PosixMapping& operator=(const PosixMapping&) = delete;

@@ -3,6 +3,7 @@
 #include "io/read_pool.h"
 
 #include <cerrno>
+#include <new>
 #include <utility>
 
 #include <sys/eventfd.h>
@@ -55,28 +56,41 @@ PooledReadQueue::~PooledReadQueue() {
   while (in_flight_ > 0) static_cast<void>(wait_some(std::chrono::hours(1)));
 }
 
+void PooledReadQueue::reserve(std::size_t count) {
+  taken_.reserve(in_flight_ + count);
+  const std::lock_guard lock(mutex_);
+  finished_.reserve(in_flight_ + count);
+}
+
 Result<void> PooledReadQueue::submit(std::span<IoOperation> operations) {
+  reserve(operations.size());
   in_flight_ += operations.size();
   for_each_chain(operations, [this](OperationChain chain) { start(chain); });
   return {};
 }
 
-void PooledReadQueue::start(OperationChain chain) {
-  IoOperation& head = chain.head();
+void PooledReadQueue::start(OperationChain chain) noexcept {
+  const IoOperation& head = chain.head();
   const PosixFile* file = posix_file(head);
   if (head.kind != IoOperation::Kind::kRead || file == nullptr) {
     in_flight_ -= finish_head(chain, file == nullptr ? EBADF : EINVAL);
     return;
   }
-  threads_.run([this, chain, fd = file->fd()] {
-    IoOperation& read = chain.head();
-    const Transfer transfer = read_fully(fd, read.offset, read.buffers, cells_);
-    // Told under the lock: the owner may destroy the queue as soon as it knows.
-    const std::lock_guard lock(mutex_);
-    finished_.push_back({chain, transfer});
-    if (event_fd_.valid()) static_cast<void>(::eventfd_write(event_fd_.get(), 1));
-    wake_.notify_one();
-  });
+  try {
+    threads_.run([this, chain, fd = file->fd()] { read(chain, fd); });
+  } catch (const std::bad_alloc&) {
+    read(chain, file->fd());
+  }
+}
+
+void PooledReadQueue::read(OperationChain chain, int fd) noexcept {
+  IoOperation& head = chain.head();
+  const Transfer transfer = read_fully(fd, head.offset, head.buffers, cells_);
+  // Told under the lock: the owner may destroy the queue as soon as it knows.
+  const std::lock_guard lock(mutex_);
+  finished_.push_back({chain, transfer});
+  if (event_fd_.valid()) static_cast<void>(::eventfd_write(event_fd_.get(), 1));
+  wake_.notify_one();
 }
 
 Result<void> PooledReadQueue::wait(const IoOperation& operation) {
@@ -90,24 +104,24 @@ Result<void> PooledReadQueue::wait(const IoOperation& operation) {
 
 std::size_t PooledReadQueue::wait_some(std::chrono::nanoseconds timeout) {
   if (in_flight_ == 0) return 0;
-  std::vector<Finished> finished;
   {
     std::unique_lock lock(mutex_);
     wake_.wait_for(lock, timeout, [this] { return !finished_.empty(); });
-    finished.swap(finished_);
+    taken_.swap(finished_);
   }
-  return take_finished(std::move(finished));
+  return take_finished();
 }
 
-std::size_t PooledReadQueue::take_finished(std::vector<Finished> finished) {
+std::size_t PooledReadQueue::take_finished() noexcept {
   std::size_t done = 0;
-  for (auto& [chain, transfer] : finished) {
+  for (auto& [chain, transfer] : taken_) {
     chain.head().transferred = transfer.bytes;
     const std::size_t ended = finish_head(chain, transfer.error);
     in_flight_ -= ended;
     done += ended;
     if (!chain.ended()) start(chain);
   }
+  taken_.clear();
   return done;
 }
 

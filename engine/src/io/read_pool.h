@@ -26,12 +26,13 @@ class ReadThreads {
   /// Reads wait for the device, not for a core, so there may be more threads than cores.
   static constexpr std::size_t kThreadsMax = 16;
 
-  ReadThreads() = default;
+  ReadThreads() { threads_.reserve(kThreadsMax); }
   ReadThreads(const ReadThreads&) = delete;
   ReadThreads& operator=(const ReadThreads&) = delete;
   ~ReadThreads();
 
-  /// Runs `task` on a thread of the pool; on the caller's if the system refuses every thread.
+  /// Runs `task` on a thread of the pool; on the caller's if the system refuses every thread. Where memory is
+  /// refused, std::bad_alloc: then it does not run.
   void run(std::function<void()> task);
 
  private:
@@ -55,6 +56,7 @@ class PooledReadQueue final : public IoQueue {
   PooledReadQueue(const PooledReadQueue&) = delete;
   PooledReadQueue& operator=(const PooledReadQueue&) = delete;
 
+  void reserve(std::size_t count) override;
   Result<void> submit(std::span<IoOperation> operations) override;
   Result<void> wait(const IoOperation& operation) override;
   std::size_t poll() override { return wait_some(std::chrono::nanoseconds(0)); }
@@ -70,16 +72,18 @@ class PooledReadQueue final : public IoQueue {
     Transfer transfer;
   };
 
-  void start(OperationChain chain);
+  void start(OperationChain chain) noexcept;
+  void read(OperationChain chain, int fd) noexcept;
   /// Ends what the threads are through with; returns how many operations became done.
-  std::size_t take_finished(std::vector<Finished> finished);
+  std::size_t take_finished() noexcept;
 
   ReadThreads& threads_;
   IoCounterCells& cells_;
   std::size_t in_flight_ = 0;
   std::mutex mutex_;
   std::condition_variable wake_;
-  std::vector<Finished> finished_;  ///< [mutex_]
+  std::vector<Finished> finished_;  ///< [mutex_] With room for all in flight.
+  std::vector<Finished> taken_;     ///< What take_finished is at; the same room.
   UniqueFd event_fd_;               ///< [mutex_] Made when somebody asks for it.
 };
 

@@ -15,30 +15,20 @@ namespace {
 /// Barriers wait for the device, not for a core, so more may run than there are cores.
 constexpr std::size_t kSyncThreadsMax = 8;
 
-struct FileSync {
-  const PosixFile* file;
-  int error;
-};
-
-/// One fdatasync per file, however many operations ask for it: all their writes have completed, so one
-/// barrier serves them, and a failure must reach each of them (a second call would report success).
-std::vector<FileSync> distinct_files(const std::vector<OperationChain>& chains) {
-  std::vector<FileSync> syncs;
-  for (const auto& chain : chains) {
-    const PosixFile* file = posix_file(chain.head());
-    const bool known = std::ranges::any_of(syncs, [&](const FileSync& sync) { return sync.file == file; });
-    if (!known) syncs.push_back({.file = file, .error = 0});
-  }
-  return syncs;
-}
-
 }  // namespace
+
+void SyncQueue::reserve(std::size_t count) {
+  waiting_.reserve(in_flight_ + count);
+  running_.reserve(in_flight_ + count);
+  syncs_.reserve(in_flight_ + count);
+}
 
 SyncQueue::~SyncQueue() {
   while (in_flight_ > 0) run_waiting_syncs();
 }
 
 Result<void> SyncQueue::submit(std::span<IoOperation> operations) {
+  reserve(operations.size());
   in_flight_ += operations.size();
   for_each_chain(operations, [this](OperationChain chain) { advance(chain); });
   return {};
@@ -67,17 +57,23 @@ void SyncQueue::advance(OperationChain chain) {
 }
 
 void SyncQueue::run_waiting_syncs() {
-  const auto chains = std::exchange(waiting_, {});
-  auto syncs = distinct_files(chains);
-  run_side_by_side(syncs.size(), kSyncThreadsMax, [&](std::size_t i) {
-    syncs[i].error = syncs[i].file == nullptr ? EBADF : data_sync_once(syncs[i].file->fd(), cells_);
-  });
-  for (auto chain : chains) {
+  running_.swap(waiting_);
+  for (const auto& chain : running_) {
     const PosixFile* file = posix_file(chain.head());
-    const auto sync = std::ranges::find(syncs, file, &FileSync::file);
-    in_flight_ -= finish_head(chain, sync->error);
+    if (std::ranges::find(syncs_, file, &FileSync::file) == syncs_.end())
+      syncs_.push_back({.file = file, .error = 0});
+  }
+  run_side_by_side(syncs_.size(), kSyncThreadsMax, [this](std::size_t i) {
+    auto& sync = syncs_[i];
+    sync.error = sync.file == nullptr ? EBADF : data_sync_once(sync.file->fd(), cells_);
+  });
+  for (auto chain : running_) {
+    const PosixFile* file = posix_file(chain.head());
+    in_flight_ -= finish_head(chain, std::ranges::find(syncs_, file, &FileSync::file)->error);
     advance(chain);
   }
+  running_.clear();
+  syncs_.clear();
 }
 
 }  // namespace vectolith::engine

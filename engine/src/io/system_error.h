@@ -12,17 +12,17 @@
 
 namespace vectolith::engine {
 
-/// kNoSpace for ENOSPC and EDQUOT, kIo for everything else.
+/// kNoSpace for ENOSPC and EDQUOT, kNoMemory for ENOMEM, kIo for everything else.
 [[nodiscard]] ErrorCode code_of_errno(int system_errno) noexcept;
 
 /// An error of a system call: "<action> failed", the file, the offset and the errno.
 [[nodiscard]] std::unexpected<Error> fail_errno(int system_errno, std::string_view action,
                                                 std::string_view file,
-                                                std::optional<std::uint64_t> offset = std::nullopt);
+                                                std::optional<std::uint64_t> offset = std::nullopt) noexcept;
 
 /// The same with a code that the caller knows better than `code_of_errno`.
-[[nodiscard]] std::unexpected<Error> fail_errno_as(ErrorCode code, int system_errno, std::string message,
-                                                   std::string_view file);
+[[nodiscard]] std::unexpected<Error> fail_errno_as(ErrorCode code, int system_errno, std::string_view message,
+                                                   std::string_view file) noexcept;
 
 /// The text of an errno; unlike strerror it may be called from any thread.
 [[nodiscard]] std::string errno_text(int system_errno);

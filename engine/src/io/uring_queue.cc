@@ -50,6 +50,10 @@ Result<std::unique_ptr<IoQueue>> UringQueue::make(std::uint32_t depth, IoCounter
   return queue;
 }
 
+void UringQueue::reserve(std::size_t count) {
+  while (spare_.size() + ready_.size() < in_flight_ + count) spare_.emplace_back();
+}
+
 int UringQueue::open_ring(std::uint32_t depth) {
   // Neither SINGLE_ISSUER nor DEFER_TASKRUN: the queue passes from thread to thread. Nor COOP_TASKRUN: a
   // completion would be left until the submitting thread enters the kernel, while another one waits.
@@ -60,6 +64,8 @@ int UringQueue::open_ring(std::uint32_t depth) {
   static_cast<void>(::io_uring_ring_dontfork(&ring_));
   owner_ = ::getpid();
   slots_.resize(depth);
+  prepared_.reserve(depth);
+  free_slots_.reserve(depth);
   for (std::uint32_t slot = depth; slot-- > 0;) free_slots_.push_back(slot);
   return 0;
 }
@@ -93,6 +99,7 @@ UringQueue::~UringQueue() {
 }
 
 Result<void> UringQueue::submit(std::span<IoOperation> operations) {
+  reserve(operations.size());
   const bool usable = check_usable();
   in_flight_ += operations.size();
   if (!usable) {
@@ -157,13 +164,20 @@ void UringQueue::advance(OperationChain chain) {
     } else if (head.kind == IoOperation::Kind::kWrite || nothing_to_read) {
       in_flight_ -= run_head_inline(chain, cells_);
     } else {
-      return ready_.push_back(chain);
+      return make_ready(chain, ready_.end());
     }
   }
 }
 
+void UringQueue::make_ready(OperationChain chain, std::list<OperationChain>::const_iterator before) noexcept {
+  spare_.front() = chain;
+  ready_.splice(before, spare_, spare_.begin());
+}
+
 void UringQueue::fill_ring() {
-  while (!ready_.empty() && !free_slots_.empty() && prepare(ready_.front())) ready_.pop_front();
+  while (!ready_.empty() && !free_slots_.empty() && prepare(ready_.front())) {
+    spare_.splice(spare_.begin(), ready_, ready_.begin());
+  }
 }
 
 bool UringQueue::prepare(OperationChain chain) {
@@ -219,7 +233,7 @@ void UringQueue::note_consumed() {
   // Ask the ring instead of the return value: what the kernel has is what we must wait for.
   while (prepared_.size() > ::io_uring_sq_ready(&ring_)) {
     slots_[prepared_.front()].state = SlotState::kSubmitted;
-    prepared_.pop_front();
+    prepared_.erase(prepared_.begin());
     ++on_ring_;
     IoCounterCells::add(cells_.uring_submissions, 1);
   }
@@ -299,7 +313,7 @@ void UringQueue::complete_read(OperationChain chain, int result) {
   const int error = result < 0 ? -result : 0;
   if (may_repeat_read(error)) {
     IoCounterCells::add(cells_.retries, 1);
-    if (++chain.retries <= kRingReadRetriesMax) return ready_.push_front(chain);
+    if (++chain.retries <= kRingReadRetriesMax) return make_ready(chain, ready_.begin());
     in_flight_ -= run_head_inline(chain, cells_);
     return advance(chain);
   }
@@ -309,7 +323,7 @@ void UringQueue::complete_read(OperationChain chain, int result) {
     consume(head.buffers, static_cast<std::uint64_t>(result));
     if (head.transferred < head.wanted) {
       IoCounterCells::add(cells_.short_transfers, 1);
-      return ready_.push_front(chain);
+      return make_ready(chain, ready_.begin());
     }
   }
   IoCounterCells::add(cells_.reads, 1);
@@ -322,7 +336,7 @@ void UringQueue::end_head(OperationChain& chain, int error) { in_flight_ -= fini
 
 void UringQueue::break_down(int system_errno, std::string_view action) {
   if (broken_) return;
-  broken_ = Error(ErrorCode::kIo, "the io_uring is broken: " + std::string(action)).with_errno(system_errno);
+  broken_ = Error(ErrorCode::kIo, "the io_uring is broken").with_found(action).with_errno(system_errno);
   abandon_unsubmitted();
   // The kernel may still write into the buffers of what it has. Completions appear in shared memory, so
   // they can be awaited even if every further system call on the ring is refused.
@@ -334,11 +348,12 @@ void UringQueue::break_down(int system_errno, std::string_view action) {
 
 void UringQueue::abandon_unsubmitted() {
   for (auto& chain : ready_) end_head(chain, EIO);
-  ready_.clear();
-  for (const auto index : std::exchange(prepared_, {})) {
+  spare_.splice(spare_.begin(), ready_);
+  for (const auto index : prepared_) {
     slots_[index].state = SlotState::kFree;
     end_head(slots_[index].chain, EIO);
   }
+  prepared_.clear();
 }
 
 }  // namespace vectolith::engine

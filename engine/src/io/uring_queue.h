@@ -4,7 +4,7 @@
 
 #include <chrono>
 #include <cstdint>
-#include <deque>
+#include <list>
 #include <optional>
 #include <vector>
 
@@ -33,6 +33,7 @@ class UringQueue final : public IoQueue {
   UringQueue(const UringQueue&) = delete;
   UringQueue& operator=(const UringQueue&) = delete;
 
+  void reserve(std::size_t count) override;
   Result<void> submit(std::span<IoOperation> operations) override;
   Result<void> wait(const IoOperation& operation) override;
   std::size_t poll() override;
@@ -58,6 +59,7 @@ class UringQueue final : public IoQueue {
   void leave_to_parent();
   /// Runs the chain up to its end or to an operation for the ring.
   void advance(OperationChain chain);
+  void make_ready(OperationChain chain, std::list<OperationChain>::const_iterator before) noexcept;
   /// Moves ready chains onto the ring, as far as there is room.
   void fill_ring();
   bool prepare(OperationChain chain);
@@ -83,9 +85,10 @@ class UringQueue final : public IoQueue {
   std::optional<Error> broken_;
   std::vector<Slot> slots_;
   std::vector<std::uint32_t> free_slots_;
-  std::deque<std::uint32_t> prepared_;  ///< Slots in the submission queue, in its order.
-  std::deque<OperationChain> ready_;    ///< Chains whose head waits for a slot.
-  std::size_t on_ring_ = 0;             ///< Slots that the kernel has.
+  std::vector<std::uint32_t> prepared_;  ///< Slots in the submission queue, in its order.
+  std::list<OperationChain> ready_;      ///< Chains whose head waits for a slot.
+  std::list<OperationChain> spare_;      ///< Nodes for `ready_`.
+  std::size_t on_ring_ = 0;              ///< Slots that the kernel has.
   std::size_t in_flight_ = 0;
 };
 

@@ -8,27 +8,29 @@
 
 #include <vectolith/format/file_name.h>
 
+#include "no_memory.h"
+
 namespace vectolith::engine {
 
 Result<std::unique_ptr<JournalFile>> JournalFile::create(Directory& directory,
                                                          const format::JournalHeader& header) {
   const std::string name = format::journal_name(header.journal_id);
   VECTOLITH_TRY_ASSIGN(auto file, directory.open(name, OpenMode::kCreateNew));
-  VECTOLITH_TRY_ASSIGN(const bool locked, file->try_lock(LockMode::kExclusive));
-  if (!locked)
-    return std::unexpected(Error(ErrorCode::kLocked, "a new journal file is locked").with_file(file->path()));
   const std::uint64_t file_bytes = format::kJournalHeaderBytes + std::uint64_t{header.row_capacity} * 64;
-  const auto initialise = [&]() -> Result<void> {
+  auto made = catch_no_memory([&]() -> Result<std::unique_ptr<JournalFile>> {
+    VECTOLITH_TRY_ASSIGN(const bool locked, file->try_lock(LockMode::kExclusive));
+    if (!locked) {
+      return std::unexpected(
+          Error(ErrorCode::kLocked, "a new journal file is locked").with_file(file->path()));
+    }
     VECTOLITH_TRY(file->preallocate(0, file_bytes));
     VECTOLITH_TRY(file->write_at(0, format::encode_journal_header(header)));
     VECTOLITH_TRY(file->data_sync());
-    return directory.sync();
-  };
-  if (auto made = initialise(); !made) {
-    (void)directory.unlink(name);
-    return std::unexpected(std::move(made).error());
-  }
-  return std::unique_ptr<JournalFile>(new JournalFile(header, std::move(file)));
+    VECTOLITH_TRY(directory.sync());
+    return std::unique_ptr<JournalFile>(new JournalFile(header, std::move(file)));
+  });
+  if (!made) (void)directory.unlink(name);
+  return made;
 }
 
 Result<std::unique_ptr<JournalFile>> JournalFile::open(Directory& directory, JournalId id, OpenMode mode) {

@@ -29,7 +29,7 @@ namespace engine {
 class SegmentTable {
  public:
   static constexpr std::uint32_t kChunk = 1'024;
-  static constexpr std::uint32_t kOrdinalMax = kChunk * kChunk - 1;
+  static_assert(kOrdinalMax < kChunk * kChunk && format::kSegmentRowsMax <= kRowMax + 1);
 
   SegmentTable() = default;
   SegmentTable(const SegmentTable&) = delete;
@@ -43,14 +43,14 @@ class SegmentTable {
     const Chunk* chunk = chunks_[ordinal / kChunk].load(std::memory_order_acquire);
     return chunk == nullptr ? nullptr : (*chunk)[ordinal % kChunk].load(std::memory_order_acquire);
   }
+  /// Makes room for `set`. Threads: the committer.
+  void reserve(std::uint32_t ordinal) {
+    auto& chunk = chunks_[ordinal / kChunk];
+    if (chunk.load(std::memory_order_relaxed) == nullptr) chunk.store(new Chunk(), std::memory_order_release);
+  }
   /// Threads: the committer.
-  void set(std::uint32_t ordinal, MappedSegment* segment) {
-    auto& slot = chunks_[ordinal / kChunk];
-    Chunk* chunk = slot.load(std::memory_order_relaxed);
-    if (chunk == nullptr) {
-      chunk = new Chunk();
-      slot.store(chunk, std::memory_order_release);
-    }
+  void set(std::uint32_t ordinal, MappedSegment* segment) noexcept {
+    Chunk* chunk = chunks_[ordinal / kChunk].load(std::memory_order_relaxed);
     (*chunk)[ordinal % kChunk].store(segment, std::memory_order_release);
   }
 
@@ -129,9 +129,12 @@ struct FamilyState : std::enable_shared_from_this<FamilyState> {
   std::atomic<bool> has_validator_{false};
 };
 
-/// Gives the segment the next free ordinal and makes it reachable by location. Threads: the committer.
+/// Makes room for `count` more segments, which then are attached without fail. Threads: the committer.
 /// Errors: kLimit when ordinals are exhausted.
-Result<void> attach_segment(FamilyState& family, const std::shared_ptr<MappedSegment>& segment);
+Result<void> reserve_ordinals(FamilyState& family, std::size_t count);
+/// Gives the segment the next free ordinal, which was reserved, and makes it reachable by location. Threads:
+/// the committer.
+void attach_segment(FamilyState& family, const std::shared_ptr<MappedSegment>& segment) noexcept;
 
 }  // namespace engine
 }  // namespace vectolith

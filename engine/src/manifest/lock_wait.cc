@@ -40,6 +40,7 @@ Result<void> lock_within(Environment& environment, File& file, LockMode mode,
     done.notify_one();
     return kForever;
   });
+  if (worker == nullptr) return fail(ErrorCode::kNoMemory, "the system refuses another thread");
   done.wait(false, std::memory_order_acquire);
   VECTOLITH_TRY_ASSIGN(const bool locked, std::move(outcome));
   if (!locked) return still_locked(file, timeout);

@@ -14,7 +14,7 @@ namespace vectolith::engine {
 ///
 /// After kill -9 a write in flight can land seconds after the process was reaped; the lock on the data
 /// file itself is what outlives it.
-/// Errors: kLocked naming the file when somebody still holds it, kIo.
+/// Errors: kLocked naming the file when somebody still holds it, kIo, kNoMemory.
 Result<void> lock_within(Environment& environment, File& file, LockMode mode,
                          std::chrono::milliseconds timeout);
 

@@ -4,6 +4,7 @@
 
 #include <algorithm>
 #include <cstring>
+#include <type_traits>
 #include <utility>
 
 #include <vectolith/format/bytes.h>
@@ -11,6 +12,7 @@
 
 #include "manifest/lock_wait.h"
 #include "manifest/manifest_file.h"
+#include "no_memory.h"
 #include "planted_bug.h"
 
 namespace vectolith::engine {
@@ -47,10 +49,10 @@ Result<std::unique_ptr<File>> open_manifest(Directory& directory, int index, Ope
       Error(ErrorCode::kCorruption, "a manifest file is missing").with_file(directory.path() + "/" + name)));
 }
 
-/// kNoSpace says that nothing was changed. A frame may be on the medium all the same when its write or its
-/// barrier failed, whatever the reason: who made a file that it names must not take it away again.
+/// A frame may be on the medium all the same when its write or its barrier failed, whatever the reason: who
+/// made a file that it names must not take it away again.
 Error in_doubt(const Error& error) {
-  if (error.code() != ErrorCode::kNoSpace) return error;
+  if (!left_unchanged(error)) return error;
   return Error(ErrorCode::kIo, error.message()).with_errno(error.system_errno()).with_file(error.file());
 }
 
@@ -60,7 +62,7 @@ Result<std::unique_ptr<ManifestLog>> ManifestLog::create(Environment& environmen
                                                          const Uuid& store_uuid,
                                                          std::span<const format::Edit> edits) {
   std::unique_ptr<ManifestLog> log(new ManifestLog(environment, store_uuid));
-  for (const format::Edit& edit : edits) VECTOLITH_TRY(log->staged_.apply(edit));
+  VECTOLITH_TRY(log->stage(edits));
   log->state_ = log->staged_;
   const auto fill = [&]() -> Result<void> {
     VECTOLITH_TRY(log->lock_files(std::chrono::milliseconds(0)));
@@ -117,19 +119,27 @@ Result<void> ManifestLog::commit(std::span<const format::Edit> edits, bool uses_
   if (read_only_) return fail(ErrorCode::kReadOnly, "the manifest was opened read-only");
   if (broken_) return std::unexpected(*broken_);
   if (edits.empty()) return {};
-  auto committed = commit_staged(edits, uses_reserve);
-  if (committed) {
-    // Accepted by the twin a moment ago, so no edit is refused here.
-    for (const format::Edit& edit : edits) VECTOLITH_TRY(state_.apply(edit));
-  } else {
-    staged_ = state_;
+  if (auto committed = catch_no_memory([&] { return commit_staged(edits, uses_reserve); }); !committed) {
+    is_staged_equal_ = false;
     if (broken_) return std::unexpected(*(broken_ = in_doubt(*broken_)));
+    return committed;
   }
-  return committed;
+  // What is durable must become the state, whatever memory there is: the twin has it already.
+  static_assert(std::is_nothrow_swappable_v<ManifestState>);
+  std::swap(state_, staged_);
+  is_staged_equal_ = catch_no_memory([&] { return stage(edits); }).has_value();
+  return {};
+}
+
+Result<void> ManifestLog::stage(std::span<const format::Edit> edits) {
+  for (const format::Edit& edit : edits) VECTOLITH_TRY(staged_.apply(edit));
+  return {};
 }
 
 Result<void> ManifestLog::commit_staged(std::span<const format::Edit> edits, bool uses_reserve) {
-  for (const format::Edit& edit : edits) VECTOLITH_TRY(staged_.apply(edit));
+  if (!is_staged_equal_) staged_ = state_;
+  is_staged_equal_ = true;
+  VECTOLITH_TRY(stage(edits));
   const auto encode = [&] {
     return format::encode_frame(edits, ManifestVersion(version_.value + 1), life_, end_);
   };
@@ -233,7 +243,7 @@ Result<void> ManifestLog::replay() {
   VECTOLITH_TRY_ASSIGN(current_, pair.choose());
   ManifestFile& chosen = pair.files[static_cast<std::size_t>(current_)];
   state_ = std::move(chosen.state);
-  staged_ = state_;
+  is_staged_equal_ = false;
   version_ = chosen.version;
   life_ = chosen.life;
   file_bytes_ = chosen.file_bytes;

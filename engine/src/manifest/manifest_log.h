@@ -18,6 +18,12 @@
 
 namespace vectolith::engine {
 
+/// Whether the error of a commit says that the manifest is as it was: then files made for it can go again.
+[[nodiscard]] inline bool left_unchanged(const Error& error) noexcept {
+  return error.code() == ErrorCode::kNoSpace || error.code() == ErrorCode::kNoMemory ||
+         error.code() == ErrorCode::kLimit;
+}
+
 /// Appends atomic frames of edits to the manifest and keeps the state they build.
 ///
 /// Each file is `[header | snapshot frame | edit frames]`, preallocated and written in place. When one
@@ -46,9 +52,9 @@ class ManifestLog {
   ///
   /// `uses_reserve`: this commit seals, freezes or removes, and may use the space that ordinary commits
   /// must leave free for one seal and one removal of every segment.
-  /// Errors: kNoSpace, kLimit (nothing changed), kReadOnly; kCorruption if `state().apply` refuses (nothing
-  /// changed); kIo: after a failed write or sync the log is broken and repeats that error for every later
-  /// commit.
+  /// Errors: kNoSpace, kNoMemory, kLimit (nothing changed, see `left_unchanged`), kReadOnly; kCorruption if
+  /// `state().apply` refuses (nothing changed); kIo: after a failed write or sync the log is broken and
+  /// repeats that error for every later commit.
   Result<void> commit(std::span<const format::Edit> edits, bool uses_reserve = false);
 
  private:
@@ -59,6 +65,7 @@ class ManifestLog {
   Result<void> lock_files(std::chrono::milliseconds lock_timeout);
   Result<void> replay();
   Result<void> rewrite();
+  Result<void> stage(std::span<const format::Edit> edits);
   Result<void> commit_staged(std::span<const format::Edit> edits, bool uses_reserve);
   Result<void> switch_file(std::uint64_t frame_bytes, bool uses_reserve);
   Result<std::uint64_t> make_room(File& file, std::uint64_t snapshot_bytes, std::uint64_t frame_bytes,
@@ -73,7 +80,8 @@ class ManifestLog {
   bool read_only_ = false;
   std::optional<Error> broken_;  ///< The first failed write or sync; sticky.
   ManifestState state_;
-  ManifestState staged_;  ///< Equal to `state_` between commits: edits are tried here first.
+  ManifestState staged_;         ///< Edits are tried here first.
+  bool is_staged_equal_ = true;  ///< Unless it is to be copied from `state_` before the next commit.
   ManifestVersion version_;
   int current_ = 0;               ///< The file that frames go to.
   Uuid life_;                     ///< Of the current file.

@@ -20,10 +20,10 @@ bool is_new_id(Id id) {
 }
 
 /// An edit that cannot follow what was there: the manifest contradicts itself.
-std::unexpected<Error> contradiction(std::string what, std::string expected, std::string found) {
-  return std::unexpected(Error(ErrorCode::kCorruption, "manifest edit: " + std::move(what))
-                             .with_expected(std::move(expected))
-                             .with_found(std::move(found)));
+std::unexpected<Error> contradiction(const std::string& what, std::string_view expected,
+                                     std::string_view found) {
+  return std::unexpected(
+      Error(ErrorCode::kCorruption, "manifest edit: " + what).with_expected(expected).with_found(found));
 }
 
 Result<void> check_rows(SegmentId id, std::uint32_t row_count, std::span<const format::RowRange> invalid) {

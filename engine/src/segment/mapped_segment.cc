@@ -8,6 +8,7 @@
 
 #include <vectolith/format/file_name.h>
 
+#include "no_memory.h"
 #include "planted_bug.h"
 
 namespace vectolith::engine {
@@ -46,18 +47,22 @@ Result<std::shared_ptr<MappedSegment>> MappedSegment::create(Directory& director
                                                              bool prewrite, std::pmr::memory_resource& heap) {
   const std::string name = format::segment_name(header.segment_id);
   VECTOLITH_TRY_ASSIGN(auto file, directory.open(name, OpenMode::kCreateNew));
-  VECTOLITH_TRY_ASSIGN(const bool locked, file->try_lock(LockMode::kExclusive));
-  if (!locked)
-    return std::unexpected(Error(ErrorCode::kLocked, "a new segment file is locked").with_file(file->path()));
-  auto made = initialise_file(*file, header, prewrite);
-  // A segment counts only once its name is durable (rule R9): without this a crash can keep the
-  // manifest edit and lose the file that it names.
-  if (made && !is_planted(PlantedBug::kNoDirectorySync)) made = directory.sync();
-  if (!made) {
-    (void)directory.unlink(name);
-    return std::unexpected(std::move(made).error());
-  }
-  return std::shared_ptr<MappedSegment>(new MappedSegment(header, std::move(file), heap));
+  auto made = catch_no_memory([&]() -> Result<std::shared_ptr<MappedSegment>> {
+    VECTOLITH_TRY_ASSIGN(const bool locked, file->try_lock(LockMode::kExclusive));
+    if (!locked) {
+      return std::unexpected(
+          Error(ErrorCode::kLocked, "a new segment file is locked").with_file(file->path()));
+    }
+    VECTOLITH_TRY(initialise_file(*file, header, prewrite));
+    // A segment counts only once its name is durable (rule R9): without this a crash can keep the
+    // manifest edit and lose the file that it names.
+    if (!is_planted(PlantedBug::kNoDirectorySync)) VECTOLITH_TRY(directory.sync());
+    std::shared_ptr<MappedSegment> segment(new MappedSegment(header, std::move(file), heap));
+    VECTOLITH_TRY(segment->map());
+    return segment;
+  });
+  if (!made) (void)directory.unlink(name);
+  return made;
 }
 
 Result<std::shared_ptr<MappedSegment>> MappedSegment::open(Directory& directory, SegmentId id, OpenMode mode,

@@ -51,10 +51,10 @@ class RowBitmap {
 /// row's bytes never change after it is counted by rows(). Nothing is written through the mapping.
 class MappedSegment : public std::enable_shared_from_this<MappedSegment> {
  public:
-  /// Creates and preallocates the file, writes its header and makes both durable (the directory too).
+  /// Creates, preallocates and maps the file, writes its header and makes both durable (the directory too).
   /// `prewrite`: fill it with zeros, so that later barriers need no extent conversion.
   /// `heap` holds its bitmaps, and outlives it.
-  /// Errors: kNoSpace, kIo; the file is then removed again.
+  /// Errors: kNoSpace, kNoMemory, kIo; the file is then removed again.
   static Result<std::shared_ptr<MappedSegment>> create(Directory& directory,
                                                        const format::SegmentHeader& header, bool prewrite,
                                                        std::pmr::memory_resource& heap);

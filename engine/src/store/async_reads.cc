@@ -8,6 +8,8 @@
 #include <string>
 #include <utility>
 
+#include "no_memory.h"
+
 namespace vectolith::engine {
 namespace {
 
@@ -23,6 +25,7 @@ Result<std::unique_ptr<AsyncReads>> AsyncReads::make(std::shared_ptr<StoreImpl> 
     return fail(ErrorCode::kInvalidArgument,
                 "a read queue's depth is 1 to 4096, not " + std::to_string(options.depth));
   VECTOLITH_TRY_ASSIGN(auto queue, store->context().environment->make_read_queue(options.depth));
+  queue->reserve(options.depth);
   return std::make_unique<AsyncReads>(std::move(store), options, std::move(queue));
 }
 
@@ -33,6 +36,9 @@ AsyncReads::AsyncReads(std::shared_ptr<StoreImpl> store, const ReadQueueOptions&
       slots_(options.depth),
       operations_(options.depth),
       queue_(std::move(queue)) {
+  free_.reserve(options.depth);
+  busy_.reserve(options.depth);
+  sent_.reserve(options.depth);
   for (std::uint32_t slot = options.depth; slot-- > 0;) free_.push_back(slot);
 }
 
@@ -60,19 +66,27 @@ Result<void> AsyncReads::submit(FamilyState& family, std::span<const Key> keys, 
               .row_bytes = family.row_bytes,
               .keys = keys.size(),
               .deadline_ns = options.timeout ? deadline_after(*options.timeout) : 0});
-  keys_pending_ += keys.size();
-  active_.emplace(tag, request);
-  if (request->deadline_ns != 0) deadlines_.emplace(request->deadline_ns, request);
-  std::array<std::uint64_t, kGroup> hashes;
-  for (std::size_t first = 0; first < keys.size(); first += kGroup) {
-    const auto group = keys.subspan(first, std::min(kGroup, keys.size() - first));
-    for (std::size_t i = 0; i < group.size(); ++i) {
-      hashes[i] = context.hasher(group[i]);
-      family.index->prefetch(hashes[i]);
+  const auto take = [&]() -> Result<void> {
+    active_.emplace(tag, request);
+    if (request->deadline_ns != 0) deadlines_.emplace(request->deadline_ns, request);
+    std::array<std::uint64_t, kGroup> hashes;
+    for (std::size_t first = 0; first < keys.size(); first += kGroup) {
+      const auto group = keys.subspan(first, std::min(kGroup, keys.size() - first));
+      for (std::size_t i = 0; i < group.size(); ++i) {
+        hashes[i] = context.hasher(group[i]);
+        family.index->prefetch(hashes[i]);
+      }
+      for (std::size_t i = 0; i < group.size(); ++i)
+        look_up(reads, family, hashes[i], group[i], first + i, request, options.min_durability);
     }
-    for (std::size_t i = 0; i < group.size(); ++i)
-      look_up(reads, family, hashes[i], group[i], first + i, request, options.min_durability);
+    return {};
+  };
+  if (auto taken = catch_no_memory(take); !taken) {
+    request->has_ended = true;  // What it left in waiting_ is passed over.
+    forget(*request);
+    return taken;
   }
+  keys_pending_ += keys.size();
   if (request->left == 0) complete(*request, std::nullopt);
   send_waiting();
   return {};
@@ -110,8 +124,8 @@ void AsyncReads::look_up(const ReadPath& reads, const FamilyState& family, std::
   ++request->hits;
 }
 
-void AsyncReads::send_waiting() {
-  std::vector<std::uint32_t> sent;
+void AsyncReads::send_waiting() noexcept {
+  sent_.clear();
   while (!waiting_.empty() && !free_.empty()) {
     const std::uint32_t slot = free_.back();
     slots_[slot].row = std::move(waiting_.front());
@@ -122,32 +136,35 @@ void AsyncReads::send_waiting() {
     }
     free_.pop_back();
     busy_.push_back(slot);
-    sent.push_back(slot);
+    sent_.push_back(slot);
   }
   // One submit for each run of neighbours; mostly that is one.
-  std::ranges::sort(sent);
-  for (std::size_t first = 0; first < sent.size();) {
+  std::ranges::sort(sent_);
+  for (std::size_t first = 0; first < sent_.size();) {
     std::size_t count = 1;
-    while (first + count < sent.size() && sent[first + count] == sent[first] + count) ++count;
+    while (first + count < sent_.size() && sent_[first + count] == sent_[first] + count) ++count;
     // A broken queue ends the operations with an error, which take_done finds there.
-    static_cast<void>(queue_->submit(std::span(operations_).subspan(sent[first], count)));
+    static_cast<void>(queue_->submit(std::span(operations_).subspan(sent_[first], count)));
     first += count;
   }
 }
 
-bool AsyncReads::send(std::uint32_t index) {
-  auto& context = store_->context();
+bool AsyncReads::send(std::uint32_t index) noexcept {
   Slot& slot = slots_[index];
-  const MappedSegment& segment = *slot.row.segment;
+  auto prepared = catch_no_memory([&] { return prepare(slot, operations_[index]); });
+  if (prepared) return true;
   const RequestPtr request = slot.row.request;
-  auto file = segment.read_file(*context.directory, slot.row.mode);
-  if (!file) {
-    row_failed(*request, std::move(file).error());
-    row_ended(request);
-    return false;
-  }
+  row_failed(*request, std::move(prepared).error());
+  row_ended(request);
+  return false;
+}
+
+Result<void> AsyncReads::prepare(Slot& slot, IoOperation& operation) {
+  auto& context = store_->context();
+  const MappedSegment& segment = *slot.row.segment;
+  VECTOLITH_TRY_ASSIGN(File* const file, segment.read_file(*context.directory, slot.row.mode));
   const auto range =
-      align_range(segment.vector_offset(slot.row.row), request->row_bytes, (*file)->direct_alignment());
+      align_range(segment.vector_offset(slot.row.row), slot.row.request->row_bytes, file->direct_alignment());
   if (slot.memory.size() < range.bytes) {
     if (!slot.memory.empty()) context.heap.deallocate(slot.memory.data(), slot.memory.size(), kUnit);
     slot.memory = {};
@@ -157,12 +174,12 @@ bool AsyncReads::send(std::uint32_t index) {
   slot.buffer = {.data = slot.memory.data(), .bytes = range.bytes};
   slot.head = range.head;
   slot.busy = true;
-  operations_[index] = {
-      .kind = IoOperation::Kind::kRead, .file = *file, .offset = range.offset, .buffers = {&slot.buffer, 1}};
-  return true;
+  operation = {
+      .kind = IoOperation::Kind::kRead, .file = file, .offset = range.offset, .buffers = {&slot.buffer, 1}};
+  return {};
 }
 
-void AsyncReads::take_done() {
+void AsyncReads::take_done() noexcept {
   static_cast<void>(queue_->poll());
   std::erase_if(busy_, [&](std::uint32_t index) {
     if (!operations_[index].done) return false;
@@ -170,7 +187,8 @@ void AsyncReads::take_done() {
     const Row row = std::exchange(slot.row, {});
     if (!row.request->has_ended) {
       slot.row = row;
-      settle(slot, operations_[index]);
+      auto settled = catch_no_memory([&] { return settle(slot, operations_[index]); });
+      if (!settled) row_failed(*row.request, std::move(settled).error());
       slot.row = {};
       row_ended(row.request);
     }
@@ -179,51 +197,54 @@ void AsyncReads::take_done() {
   });
 }
 
-void AsyncReads::settle(Slot& slot, const IoOperation& operation) {
+Result<void> AsyncReads::settle(Slot& slot, const IoOperation& operation) {
   Request& request = *slot.row.request;
   const MappedSegment& segment = *slot.row.segment;
   const std::span<const std::byte> bytes(slot.memory.data() + slot.head, request.row_bytes);
   if (operation.error != 0) {
-    return row_failed(request, Error(ErrorCode::kIo, "read of a vector")
-                                   .with_errno(operation.error)
-                                   .with_file(segment.path())
-                                   .with_offset(operation.offset));
+    return std::unexpected(Error(ErrorCode::kIo, "read of a vector")
+                               .with_errno(operation.error)
+                               .with_file(segment.path())
+                               .with_offset(operation.offset));
   }
   if (operation.transferred < slot.head + request.row_bytes)
-    return row_failed(request, segment.truncated_at(slot.row.row));
+    return std::unexpected(segment.truncated_at(slot.row.row));
   if (store_->context().options.verify != VerifyMode::kOff) {
-    if (auto holds = segment.check_row_bytes(slot.row.row, bytes); !holds)
-      return row_failed(request, std::move(holds).error());
+    VECTOLITH_TRY(segment.check_row_bytes(slot.row.row, bytes));
     if (slot.row.mode == OpenMode::kReadOnly) segment.mark_verified(slot.row.row);
   }
   std::memcpy(request.matrix + slot.row.index * request.row_bytes, bytes.data(), bytes.size());
   if (request.found != nullptr) request.found[slot.row.index] = true;
   ++request.hits;
+  return {};
 }
 
-void AsyncReads::row_failed(Request& request, Error error) {
-  add(store_->context().counters.corruptions);
-  store_->context().report(Event::Kind::kCorruption, "a row read is damaged", error);
+void AsyncReads::row_failed(Request& request, Error error) noexcept {
+  if (error.code() != ErrorCode::kNoMemory) {
+    add(store_->context().counters.corruptions);
+    store_->context().report(Event::Kind::kCorruption, "a row read is damaged", error);
+  }
   if (!request.error) request.error = std::move(error);
 }
 
-void AsyncReads::row_ended(const RequestPtr& request) {
+void AsyncReads::row_ended(const RequestPtr& request) noexcept {
   if (--request->left == 0 && !request->has_ended) complete(*request, std::nullopt);
 }
 
-void AsyncReads::complete(Request& request, std::optional<Error> error) {
+void AsyncReads::complete(Request& request, std::optional<Error> error) noexcept {
   request.has_ended = true;
   if (error) request.error = std::move(error);
   auto& counters = store_->context().counters;
   add(counters.hits, request.hits);
   if (!request.error) add(counters.misses, request.keys - request.hits);
   keys_pending_ -= request.keys;
-  ready_.push_back({.tag = request.tag, .hits = request.hits, .error = std::move(request.error)});
+  request.completion.front() = {.tag = request.tag, .hits = request.hits, .error = std::move(request.error)};
+  ready_.splice(ready_.end(), request.completion);
   queue_->notify();
   forget(request);
 }
 
-void AsyncReads::forget(const Request& request) {
+void AsyncReads::forget(const Request& request) noexcept {
   const auto erase_from = [&](auto& container, std::uint64_t key) {
     const auto [first, last] = container.equal_range(key);
     const auto found =
@@ -234,7 +255,7 @@ void AsyncReads::forget(const Request& request) {
   erase_from(active_, request.tag);  // Last: it may hold the request.
 }
 
-void AsyncReads::end_overdue() {
+void AsyncReads::end_overdue() noexcept {
   if (deadlines_.empty()) return;
   const std::uint64_t now = store_->context().environment->steady_ns();
   while (!deadlines_.empty() && deadlines_.begin()->first <= now) {
@@ -243,16 +264,17 @@ void AsyncReads::end_overdue() {
   }
 }
 
-std::size_t AsyncReads::cancel(std::uint64_t tag) {
-  const auto [first, last] = active_.equal_range(tag);
-  std::vector<RequestPtr> requests;
-  for (auto entry = first; entry != last; ++entry) requests.push_back(entry->second);
-  for (const auto& request : requests)
+std::size_t AsyncReads::cancel(std::uint64_t tag) noexcept {
+  std::size_t count = 0;
+  for (auto entry = active_.find(tag); entry != active_.end(); entry = active_.find(tag)) {
+    const RequestPtr request = entry->second;
     complete(*request, Error(ErrorCode::kCancelled, "the read was cancelled"));
-  return requests.size();
+    ++count;
+  }
+  return count;
 }
 
-std::size_t AsyncReads::poll(std::span<ReadCompletion> completions) {
+std::size_t AsyncReads::poll(std::span<ReadCompletion> completions) noexcept {
   if (store_->context().is_inherited()) return 0;
   take_done();
   end_overdue();
@@ -265,7 +287,8 @@ std::size_t AsyncReads::poll(std::span<ReadCompletion> completions) {
   return count;
 }
 
-std::size_t AsyncReads::wait(std::span<ReadCompletion> completions, std::chrono::nanoseconds timeout) {
+std::size_t AsyncReads::wait(std::span<ReadCompletion> completions,
+                             std::chrono::nanoseconds timeout) noexcept {
   auto& environment = *store_->context().environment;
   const std::uint64_t begin = environment.steady_ns();
   const auto limit = static_cast<std::uint64_t>(std::max<std::int64_t>(0, timeout.count()));

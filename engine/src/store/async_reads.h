@@ -5,6 +5,7 @@
 #include <chrono>
 #include <cstdint>
 #include <deque>
+#include <list>
 #include <map>
 #include <memory>
 #include <memory_resource>
@@ -35,14 +36,14 @@ class AsyncReads {
   AsyncReads(const AsyncReads&) = delete;
   AsyncReads& operator=(const AsyncReads&) = delete;
 
-  /// Shapes: `matrix` has a row, and `found` a flag, for each key. Errors: kClosed, kWrongFamily, kBusy; then
-  /// no completion comes.
+  /// Shapes: `matrix` has a row, and `found` a flag, for each key. Errors: kClosed, kWrongFamily, kBusy,
+  /// kNoMemory; then no completion comes.
   Result<void> submit(FamilyState& family, std::span<const Key> keys, std::span<std::byte> matrix,
                       std::span<bool> found, std::uint64_t tag, const AsyncReadOptions& options);
-  std::size_t poll(std::span<ReadCompletion> completions);
-  std::size_t wait(std::span<ReadCompletion> completions, std::chrono::nanoseconds timeout);
+  std::size_t poll(std::span<ReadCompletion> completions) noexcept;
+  std::size_t wait(std::span<ReadCompletion> completions, std::chrono::nanoseconds timeout) noexcept;
   Result<int> event_fd() { return queue_->event_fd(); }
-  std::size_t cancel(std::uint64_t tag);
+  std::size_t cancel(std::uint64_t tag) noexcept;
   [[nodiscard]] std::size_t pending() const noexcept { return active_.size() + ready_.size(); }
 
  private:
@@ -57,6 +58,7 @@ class AsyncReads {
     std::size_t left = 0;       ///< Rows that are not read yet.
     std::size_t hits = 0;
     std::optional<Error> error{};
+    std::list<ReadCompletion> completion{1};  ///< Made at the start: an end needs no memory.
     bool has_ended = false;
   };
   using RequestPtr = std::shared_ptr<Request>;
@@ -81,15 +83,17 @@ class AsyncReads {
   void look_up(const ReadPath& reads, const FamilyState& family, std::uint64_t hash, const Key& key,
                std::size_t index, const RequestPtr& request, Durability min_durability);
   [[nodiscard]] std::uint64_t deadline_after(std::chrono::nanoseconds timeout) const;
-  void send_waiting();
-  bool send(std::uint32_t slot);
-  void take_done();
-  void settle(Slot& slot, const IoOperation& operation);
-  void row_failed(Request& request, Error error);
-  void row_ended(const RequestPtr& request);
-  void complete(Request& request, std::optional<Error> error);
-  void end_overdue();
-  void forget(const Request& request);
+  // None of these fails for want of memory: a request that was taken ends.
+  void send_waiting() noexcept;
+  bool send(std::uint32_t slot) noexcept;
+  Result<void> prepare(Slot& slot, IoOperation& operation);
+  void take_done() noexcept;
+  Result<void> settle(Slot& slot, const IoOperation& operation);
+  void row_failed(Request& request, Error error) noexcept;
+  void row_ended(const RequestPtr& request) noexcept;
+  void complete(Request& request, std::optional<Error> error) noexcept;
+  void end_overdue() noexcept;
+  void forget(const Request& request) noexcept;
 
   std::shared_ptr<StoreImpl> store_;
   std::size_t keys_pending_max_;
@@ -97,12 +101,13 @@ class AsyncReads {
   std::unordered_multimap<std::uint64_t, RequestPtr> active_;  ///< By tag.
   std::multimap<std::uint64_t, RequestPtr> deadlines_;
   std::deque<Row> waiting_;  ///< For a slot.
-  std::deque<ReadCompletion> ready_;
+  std::list<ReadCompletion> ready_;
   std::vector<Slot> slots_;
   std::vector<IoOperation> operations_;  ///< One for each slot.
   std::vector<std::uint32_t> free_;
   std::vector<std::uint32_t> busy_;
-  std::unique_ptr<IoQueue> queue_;  ///< Last, so that it waits for the device before the buffers go.
+  std::vector<std::uint32_t> sent_;  ///< By the `send_waiting` under way.
+  std::unique_ptr<IoQueue> queue_;   ///< Last, so that it waits for the device before the buffers go.
 };
 
 }  // namespace vectolith::engine

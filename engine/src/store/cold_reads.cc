@@ -6,6 +6,8 @@
 #include <cstring>
 #include <utility>
 
+#include "no_memory.h"
+
 namespace vectolith::engine {
 
 AlignedRange align_range(std::uint64_t offset, std::size_t bytes, std::uint32_t alignment) noexcept {
@@ -28,6 +30,10 @@ Result<ColdReads::Batch> ColdReads::begin(std::size_t row_bytes, VerifyMode veri
   if (lane == nullptr) {
     lane = std::make_unique<Lane>();
     VECTOLITH_TRY_ASSIGN(lane->queue, environment_.make_read_queue(kDepth));
+    lane->queue->reserve(kDepth);
+    const std::lock_guard lock(mutex_);
+    idle_.reserve(lanes_ + 1);
+    ++lanes_;
   }
   Batch batch(*this, std::move(lane), row_bytes, verify);
   VECTOLITH_TRY(batch.make_room());
@@ -73,7 +79,7 @@ const Error* ColdReads::Batch::first_error() const {
   return nullptr;
 }
 
-void ColdReads::Batch::start() {
+void ColdReads::Batch::start() noexcept {
   // One row alone takes a plain read, which spares the way through the queue.
   if (lane_->reads.size() - next_ < 2) return;
   std::size_t count = 0;
@@ -84,9 +90,13 @@ void ColdReads::Batch::start() {
   if (count > 0) static_cast<void>(lane_->queue->submit(std::span(lane_->operations).first(count)));
 }
 
-bool ColdReads::Batch::send(std::size_t slot) {
+Result<File*> ColdReads::Batch::file_of(const Read& read) const noexcept {
+  return catch_no_memory([&] { return read.segment->read_file(*reads_->directory_, OpenMode::kReadDirect); });
+}
+
+bool ColdReads::Batch::send(std::size_t slot) noexcept {
   Read& read = lane_->reads[next_++];
-  const auto file = read.segment->read_file(*reads_->directory_, OpenMode::kReadDirect);
+  const auto file = file_of(read);
   if (!file) {
     read_mapped(read);
     return false;
@@ -105,7 +115,7 @@ bool ColdReads::Batch::send(std::size_t slot) {
   return true;
 }
 
-void ColdReads::Batch::finish() {
+void ColdReads::Batch::finish() noexcept {
   while (flying_ > 0) {
     bool ended = false;
     for (std::size_t slot = 0; slot < kDepth && flying_ > 0; ++slot) {
@@ -122,7 +132,7 @@ void ColdReads::Batch::finish() {
   for (; next_ < lane_->reads.size(); ++next_) read_alone(lane_->reads[next_]);
 }
 
-void ColdReads::Batch::end(std::size_t slot) {
+void ColdReads::Batch::end(std::size_t slot) noexcept {
   const IoOperation& operation = lane_->operations[slot];
   Slot& used = lane_->slots[slot];
   used.busy = false;
@@ -140,9 +150,11 @@ void ColdReads::Batch::end(std::size_t slot) {
   }
 }
 
-void ColdReads::Batch::settle(Read& read, const std::byte* bytes) {
+void ColdReads::Batch::settle(Read& read, const std::byte* bytes) noexcept {
   if (verify_ != VerifyMode::kOff) {
-    if (auto holds = read.segment->check_row_bytes(read.row, {bytes, row_bytes_}); !holds) {
+    auto holds =
+        catch_no_memory([&] { return read.segment->check_row_bytes(read.row, {bytes, row_bytes_}); });
+    if (!holds) {
       read.error = std::move(holds).error();
       return;
     }
@@ -150,21 +162,21 @@ void ColdReads::Batch::settle(Read& read, const std::byte* bytes) {
   std::memcpy(read.into, bytes, row_bytes_);
 }
 
-void ColdReads::Batch::read_mapped(Read& read) {
-  if (auto holds = read.segment->verify_row(read.row); !holds) {
+void ColdReads::Batch::read_mapped(Read& read) noexcept {
+  if (auto holds = catch_no_memory([&] { return read.segment->verify_row(read.row); }); !holds) {
     read.error = std::move(holds).error();
   } else {
     std::memcpy(read.into, read.segment->vector(read.row), row_bytes_);
   }
 }
 
-void ColdReads::Batch::read_alone(Read& read) {
-  const auto file = read.segment->read_file(*reads_->directory_, OpenMode::kReadDirect);
+void ColdReads::Batch::read_alone(Read& read) noexcept {
+  const auto file = file_of(read);
   if (!file) return read_mapped(read);
   const auto range =
       align_range(read.segment->vector_offset(read.row), row_bytes_, (*file)->direct_alignment());
   const auto memory = lane_->memory->bytes().first(range.bytes);
-  const auto got = (*file)->read_at(range.offset, memory);
+  const auto got = catch_no_memory([&] { return (*file)->read_at(range.offset, memory); });
   if (!got) {
     read.error = got.error();
   } else if (*got < range.head + row_bytes_) {

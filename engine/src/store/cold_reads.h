@@ -77,9 +77,9 @@ class ColdReads {
     /// Takes a row, whose bytes `finish` leaves at `into` if their sums hold. Returns its number.
     std::size_t add(const MappedSegment& segment, std::uint32_t row, std::byte* into);
     /// Sends what was added to the device.
-    void start();
+    void start() noexcept;
     /// Returns when everything that was added is read, and begins anew: numbers stay, more may be added.
-    void finish();
+    void finish() noexcept;
     /// What became of a read. Errors: kIo, kCorruption, with file and offset.
     [[nodiscard]] const std::optional<Error>& error(std::size_t read) const {
       return lane_->reads[read].error;
@@ -101,12 +101,14 @@ class ColdReads {
     Batch(ColdReads& reads, std::unique_ptr<Lane> lane, std::size_t row_bytes, VerifyMode verify)
         : reads_(&reads), lane_(std::move(lane)), row_bytes_(row_bytes), verify_(verify) {}
     Result<void> make_room();
-    bool send(std::size_t slot);
-    void end(std::size_t slot);
-    void settle(Read& read, const std::byte* bytes);
-    void read_alone(Read& read);
+    // From here on nothing may fail for want of memory: the device has reads of this batch.
+    bool send(std::size_t slot) noexcept;
+    void end(std::size_t slot) noexcept;
+    void settle(Read& read, const std::byte* bytes) noexcept;
+    void read_alone(Read& read) noexcept;
     /// Where the file cannot be opened again: its family was dropped, or descriptors ran out.
-    void read_mapped(Read& read);
+    void read_mapped(Read& read) noexcept;
+    [[nodiscard]] Result<File*> file_of(const Read& read) const noexcept;
 
     ColdReads* reads_;
     std::unique_ptr<Lane> lane_;
@@ -127,7 +129,8 @@ class ColdReads {
   Environment& environment_;
   const std::unique_ptr<Directory>& directory_;  ///< Set after construction, when the store opens.
   std::mutex mutex_;
-  std::vector<std::unique_ptr<Lane>> idle_;  ///< [mutex_]
+  std::vector<std::unique_ptr<Lane>> idle_;  ///< [mutex_] With room for all lanes.
+  std::size_t lanes_ = 0;                    ///< [mutex_] Idle or not.
   std::atomic<std::uint64_t> buffer_bytes_{0};
 };
 

@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <vector>
 
+#include "no_memory.h"
 #include "segment/sealing.h"
 #include "store/committer.h"
 
@@ -28,28 +29,25 @@ Result<void> Committer::write_large_chunk(PendingWrite& write, std::span<const s
   return {};
 }
 
-Result<void> Committer::publish_large_chunk(PendingWrite& write, std::span<const std::uint32_t> items,
-                                            const std::shared_ptr<MappedSegment>& segment) {
-  auto& family = *write.family;
-  VECTOLITH_TRY(attach_segment(family, segment));
-  runs_.emplace_back(context_.heap);
-  runs_.back().segment = segment;
+void Committer::publish_large_chunk(PendingWrite& write, std::span<const std::uint32_t> items,
+                                    const std::shared_ptr<MappedSegment>& segment) noexcept {
+  attach_segment(*write.family, segment);
   for (std::uint32_t row = 0; row < items.size(); ++row) {
-    publish_put({&write, items[row], static_cast<std::int32_t>(runs_.size() - 1), row,
-                 write.results[items[row]].sequence});
+    publish_put({.write = &write, .item = items[row], .row = row, .sequence = {}}, *segment);
   }
-  runs_.pop_back();
   segment->set_settled();
-  return {};
 }
 
 Result<void> Committer::commit_large_batch(PendingWrite& write, std::span<const std::uint32_t> items) {
   auto& family = *write.family;
   std::vector<std::shared_ptr<MappedSegment>> segments;
   std::vector<std::span<const std::uint32_t>> chunks;
-  std::vector<format::Edit> edits;
+  VECTOLITH_TRY(reserve_slots(write, items));
   const auto write_all = [&]() -> Result<void> {
+    std::vector<format::Edit> edits;
     for (std::size_t first = 0; first < items.size(); first += chunks.back().size()) {
+      reserve_more(segments, 1);
+      reserve_more(chunks, 1);
       VECTOLITH_TRY_ASSIGN(auto segment, factory_.create(family, family.segment_bytes_target, false));
       segments.push_back(segment);
       chunks.push_back(
@@ -60,17 +58,18 @@ Result<void> Committer::commit_large_batch(PendingWrite& write, std::span<const 
       edits.emplace_back(SegmentFactory::add_edit(*segment));
       edits.emplace_back(SegmentFactory::seal_edit(*segment, footer));
     }
+    VECTOLITH_TRY(reserve_ordinals(family, segments.size()));
     return context_.manifest.commit(edits);
   };
-  if (auto written = write_all(); !written) {
+  if (auto written = catch_no_memory(write_all); !written) {
     // After an I/O error the edit may be on the medium all the same: then the files stay, as orphans.
-    if (written.error().code() == ErrorCode::kNoSpace) {
+    if (left_unchanged(written.error())) {
       for (const auto& segment : segments) factory_.remove_file(*segment);
     }
+    release_slots(write, items);
     return written;
   }
-  for (std::size_t i = 0; i < segments.size(); ++i)
-    VECTOLITH_TRY(publish_large_chunk(write, chunks[i], segments[i]));
+  for (std::size_t i = 0; i < segments.size(); ++i) publish_large_chunk(write, chunks[i], segments[i]);
   add(context_.counters.vector_bytes_written, std::uint64_t{items.size()} * family.row_bytes);
   return {};
 }

@@ -38,22 +38,15 @@ struct CommitRun {
   std::optional<Error> error;  ///< A write failed: none of the rows count.
 };
 
-/// One effect on the index, in the order of the group.
-struct PlannedChange {
-  PendingWrite* write = nullptr;
-  std::uint32_t item = 0;
-  std::int32_t run = -1;  ///< -1: an erase.
-  std::uint32_t row = 0;
-  Sequence sequence;
-};
-
 /// Appends a vector's bytes to a run's matrix write, merging it with the one before if adjacent.
 void append_buffer(std::pmr::vector<IoOperation::Buffer>& buffers, std::span<const std::byte> bytes);
 
 /// The durable lag of `row` in a segment whose first `rows_durable` rows are on the medium.
 std::uint16_t durable_lag(std::uint32_t row, std::uint32_t rows_durable) noexcept;
 
-/// The operations of a run: matrix, meta, and a data sync if asked for, linked in this order.
+/// The operations of a run: matrix, meta, and a data sync if asked for, linked in this order; at most
+/// kOperationsPerRun. Precondition: there is room for them and for one meta buffer.
+inline constexpr std::size_t kOperationsPerRun = 3;
 void append_operations(CommitRun& run, std::pmr::vector<IoOperation>& operations);
 
 /// The bit that stands for run `index` in PendingWrite::runs; runs beyond the 63rd share one.

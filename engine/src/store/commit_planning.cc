@@ -4,8 +4,10 @@
 #include <array>
 #include <utility>
 
+#include <vectolith/format/file_name.h>
 #include <vectolith/format/record.h>
 
+#include "no_memory.h"
 #include "planted_bug.h"
 #include "segment/sealing.h"
 #include "store/committer.h"
@@ -17,30 +19,29 @@ constexpr std::uint32_t kJournalReserveRows = 4'096;
 constexpr std::uint32_t kJournalRows = 65'472;                   // 4 MiB with the header.
 constexpr std::uint64_t kSegmentOverheadBytes = 256ULL * 1'024;  // Header, alignment and footer, generously.
 
-Key key_of(const PendingWrite& write, std::uint32_t item) { return write.rows[item].key; }
-
 }  // namespace
 
-void Committer::plan(PendingWrite& write) {
-  Result<void> planned;
-  switch (write.kind) {
-    case PendingWrite::Kind::kPut: planned = plan_put(write); break;
-    case PendingWrite::Kind::kErase: planned = plan_erase(write); break;
-    case PendingWrite::Kind::kSync: planned = plan_sync(); break;
-  }
+void Committer::plan(PendingWrite& write) noexcept {
+  auto planned = catch_no_memory([&] {
+    reserve_operations();  // A sync of the journal alone asks for no other.
+    switch (write.kind) {
+      case PendingWrite::Kind::kErase: return plan_erase(write);
+      case PendingWrite::Kind::kSync: return plan_sync();
+      case PendingWrite::Kind::kPut: break;
+    }
+    return plan_put(write);
+  });
   if (!planned) write.error = std::move(planned).error();
 }
 
 Result<void> Committer::plan_sync() {
-  for (const auto& segment : dirty_) {
-    VECTOLITH_TRY(want_sync(segment));
-  }
+  for (std::size_t i = 0; i < dirty_.size(); ++i) VECTOLITH_TRY(want_sync(dirty_[i]));
   for (auto& run : runs_) run.needs_sync = true;
   journal_sync_ = journal_sync_ || journal_->is_dirty() || !journal_rows_.empty();
   return {};
 }
 
-Result<void> Committer::want_sync(const std::shared_ptr<MappedSegment>& segment) {
+Result<void> Committer::want_sync(std::shared_ptr<MappedSegment> segment) {
   for (auto& run : runs_) {
     if (run.segment == segment) {
       run.needs_sync = true;
@@ -49,26 +50,9 @@ Result<void> Committer::want_sync(const std::shared_ptr<MappedSegment>& segment)
   }
   if (std::ranges::find(extra_syncs_, segment) != extra_syncs_.end()) return {};
   if (segment->is_inherited) VECTOLITH_TRY(rewrite_unsynced_rows(*segment));
-  extra_syncs_.push_back(segment);
+  reserve_operations();
+  extra_syncs_.push_back(std::move(segment));
   return {};
-}
-
-const PlannedChange* Committer::planned_change(const PendingWrite& write, std::uint32_t item) const {
-  const PlannedChange* newest = nullptr;
-  const auto [first, last] = change_of_hash_.equal_range(write.hashes[item]);
-  for (auto it = first; it != last; ++it) {
-    const auto& change = changes_[it->second];
-    if (change.write->family != write.family || key_of(*change.write, change.item) != write.rows[item].key)
-      continue;
-    if (newest == nullptr || newest->sequence < change.sequence) newest = &change;
-  }
-  return newest;
-}
-
-void Committer::note_change(PlannedChange change, std::uint64_t hash) {
-  // A group of one write cannot meet a key twice: a batch's keys are distinct.
-  if (group_.size() > 1) change_of_hash_.emplace(hash, changes_.size());
-  changes_.push_back(change);
 }
 
 Result<void> Committer::existing_row(PendingWrite& write, std::uint32_t item, Location at) {
@@ -92,7 +76,7 @@ Result<void> Committer::plan_put(PendingWrite& write) {
       items.push_back(item);
       continue;
     }
-    if (const auto* earlier = planned_change(write, item); earlier != nullptr) {
+    if (const auto* earlier = changes_.newest(write, item); earlier != nullptr) {
       if (earlier->run < 0) {
         items.push_back(item);
         continue;
@@ -116,43 +100,79 @@ Result<void> Committer::plan_put(PendingWrite& write) {
       write.family->holds_records()
           ? format::record_units(static_cast<std::uint32_t>(write.payload->bytes().size()))
           : static_cast<std::uint32_t>(items.size());
-  VECTOLITH_TRY_ASSIGN(const std::size_t run, run_for(*write.family, units));
-  write.runs |= run_bit(run);
-  if (write.family->holds_records()) {
-    place_record(write, run);
-  } else {
-    place_vectors(write, items, run);
+  VECTOLITH_TRY(reserve_slots(write, items));
+  const auto run = catch_no_memory([&] { return run_for(*write.family, units, items.size()); });
+  if (!run) {
+    release_slots(write, items);
+    return std::unexpected(run.error());
   }
-  if (write.level == Durability::kDurable) runs_[run].needs_sync = true;
+  write.runs |= run_bit(*run);
+  if (write.family->holds_records()) {
+    place_record(write, *run);
+  } else {
+    place_vectors(write, items, *run);
+  }
+  if (write.level == Durability::kDurable) runs_[*run].needs_sync = true;
   return {};
 }
 
-Result<std::size_t> Committer::run_for(FamilyState& family, std::uint32_t rows) {
-  if (family.active == nullptr || family.active->capacity() - family.next_row < rows) {
-    VECTOLITH_TRY(roll_segment(family, rows));
+Result<void> Committer::reserve_slots(const PendingWrite& write, std::span<const std::uint32_t> items) {
+  auto& family = *write.family;
+  if (write.replace && !context_.snapshots.empty()) {
+    for (const auto item : items) {
+      const Key& key = write.rows[item].key;
+      if (const auto at = family.find(write.hashes[item], key))
+        context_.snapshots.before_replace(family.id, key, family.by_ordinal[at->ordinal], at->row);
+    }
   }
+  for (std::size_t i = 0; i < items.size(); ++i) {
+    auto reserved = family.index->reserve(write.hashes[items[i]]);
+    if (reserved) continue;
+    release_slots(write, items.first(i));
+    return reserved;
+  }
+  return {};
+}
+
+void Committer::release_slots(const PendingWrite& write, std::span<const std::uint32_t> items) noexcept {
+  for (const auto item : items) write.family->index->release(write.hashes[item]);
+}
+
+Result<std::size_t> Committer::run_for(FamilyState& family, std::uint32_t units, std::size_t items) {
+  if (family.active == nullptr || family.active->capacity() - family.next_row < units) {
+    VECTOLITH_TRY(roll_segment(family, units));
+  }
+  const auto make_room = [&](CommitRun& run) {
+    if (family.holds_records()) return reserve_more(run.records, std::size_t{units} * 64);
+    reserve_more(run.metas, items);
+    reserve_more(run.vectors, items);
+  };
   for (std::size_t i = runs_.size(); i-- > 0;) {
-    if (runs_[i].segment == family.active) return i;
+    if (runs_[i].segment != family.active) continue;
+    make_room(runs_[i]);
+    return i;
   }
   CommitRun run(context_.heap);
   run.family = &family;
   run.segment = family.active;
   run.first_row = run.next_row = family.next_row;
-  // A barrier asked for before this run existed must come after its writes, or it would vouch for them.
-  run.needs_sync = std::erase(extra_syncs_, family.active) > 0;
+  make_room(run);
+  run.meta_buffers.reserve(1);
+  reserve_operations();
   runs_.push_back(std::move(run));
+  // A barrier asked for before this run existed must come after its writes, or it would vouch for them.
+  runs_.back().needs_sync = std::erase(extra_syncs_, family.active) > 0;
   return runs_.size() - 1;
 }
 
 Result<std::shared_ptr<MappedSegment>> Committer::next_segment(FamilyState& family, std::uint32_t rows) {
   // To the end: a segment that was prepared meanwhile would take the last space from this one.
   const std::lock_guard lock(family.prepare_mutex);
-  auto prepared = std::exchange(family.prepared, nullptr);
-  if (prepared != nullptr && prepared->capacity() >= rows) return prepared;
-  if (prepared != nullptr) {
-    const std::array<format::Edit, 1> edits = {format::RemoveSegment{prepared->id()}};
+  if (family.prepared != nullptr) {
+    if (family.prepared->capacity() >= rows) return std::exchange(family.prepared, nullptr);
+    const std::array<format::Edit, 1> edits = {format::RemoveSegment{family.prepared->id()}};
     VECTOLITH_TRY(context_.manifest.commit(edits, true));
-    factory_.remove_file(*std::exchange(prepared, nullptr));
+    factory_.remove_file(*std::exchange(family.prepared, nullptr));
   }
   std::uint64_t bytes = family.next_segment_bytes.load();
   VECTOLITH_TRY_ASSIGN(const auto capacity, factory_.capacity(family, bytes));
@@ -165,10 +185,14 @@ Result<std::shared_ptr<MappedSegment>> Committer::next_segment(FamilyState& fami
 }
 
 Result<void> Committer::roll_segment(FamilyState& family, std::uint32_t rows) {
-  VECTOLITH_TRY_ASSIGN(auto next, next_segment(family, rows));
-  VECTOLITH_TRY(attach_segment(family, next));
+  SealJobs full;
   if (family.active != nullptr)
-    rolled_.push_back({.family = family.shared_from_this(), .segment = family.active});
+    full.push_back({.family = family.shared_from_this(), .segment = family.active});
+  VECTOLITH_TRY(reserve_ordinals(family, 1));
+  VECTOLITH_TRY_ASSIGN(auto next, next_segment(family, rows));
+  // The manifest names it as active: nothing may fail any more.
+  attach_segment(family, next);
+  rolled_.splice(rolled_.end(), full);
   const std::uint64_t doubled = std::max(family.next_segment_bytes.load(), next->header().file_bytes) * 2;
   family.next_segment_bytes.store(std::min(family.segment_bytes_target, doubled));
   family.active = std::move(next);
@@ -192,7 +216,7 @@ format::MetaRow Committer::make_meta(const PendingWrite& write, std::uint32_t it
 }
 
 void Committer::place_vectors(PendingWrite& write, std::span<const std::uint32_t> items,
-                              std::size_t run_index) {
+                              std::size_t run_index) noexcept {
   auto& run = runs_[run_index];
   auto& family = *write.family;
   const bool is_batch = items.size() > 1;
@@ -212,17 +236,20 @@ void Committer::place_vectors(PendingWrite& write, std::span<const std::uint32_t
     run.metas.push_back(meta);
     append_buffer(run.vectors, write.rows[item].vector);
     write.results[item] = {.stored = true, .sequence = sequence, .ticket = {}};
-    note_change({&write, item, static_cast<std::int32_t>(run_index), row, sequence}, write.hashes[item]);
+    changes_.add({&write, item, static_cast<std::int32_t>(run_index), row, sequence});
   }
-  family.next_row = run.next_row;
   add(context_.counters.vector_bytes_written, std::uint64_t{items.size()} * family.row_bytes);
+  note_filled(family, run);
+}
+
+void Committer::note_filled(FamilyState& family, const CommitRun& run) noexcept {
+  family.next_row = run.next_row;
   if (family.next_row > run.segment->capacity() / 2 && !family.wants_prepared.exchange(true) && on_work_)
     on_work_();
 }
 
-void Committer::place_record(PendingWrite& write, std::size_t run_index) {
+void Committer::place_record(PendingWrite& write, std::size_t run_index) noexcept {
   auto& run = runs_[run_index];
-  auto& family = *write.family;
   const std::uint32_t row = run.next_row;
   const auto units = format::record_units(static_cast<std::uint32_t>(write.payload->bytes().size()));
   const Sequence sequence(next_sequence_.fetch_add(1));
@@ -237,11 +264,9 @@ void Committer::place_record(PendingWrite& write, std::size_t run_index) {
                         std::span(run.records).subspan(at));
   run.next_row += units;
   write.results[0] = {.stored = true, .sequence = sequence, .ticket = {}};
-  note_change({&write, 0, static_cast<std::int32_t>(run_index), row, sequence}, write.hashes[0]);
-  family.next_row = run.next_row;
+  changes_.add({&write, 0, static_cast<std::int32_t>(run_index), row, sequence});
   add(context_.counters.vector_bytes_written, write.payload->raw.size());
-  if (family.next_row > run.segment->capacity() / 2 && !family.wants_prepared.exchange(true) && on_work_)
-    on_work_();
+  note_filled(*write.family, run);
 }
 
 Result<void> Committer::ensure_journal_row() {
@@ -254,7 +279,7 @@ Result<void> Committer::ensure_journal_row() {
   header.row_capacity = kJournalRows;
   header.store_uuid = context_.store_uuid;
   header.journal_uuid = context_.random_uuid();
-  header.journal_id = JournalId(next_journal_id_);
+  header.journal_id = JournalId(next_journal_id_++);  // One that fails may leave its file behind.
   header.manifest_version = context_.manifest.version();
   const auto roll = [&]() -> Result<void> {
     if (journal_->is_dirty()) VECTOLITH_TRY(journal_->file().data_sync());
@@ -262,9 +287,12 @@ Result<void> Committer::ensure_journal_row() {
     VECTOLITH_TRY_ASSIGN(const auto bytes, next->file().size());
     const std::array<format::Edit, 1> edits = {
         format::AddJournal{header.journal_id, header.journal_uuid, bytes}};
-    VECTOLITH_TRY(context_.manifest.commit(edits));
+    if (auto added = context_.manifest.commit(edits); !added) {
+      if (left_unchanged(added.error()))
+        (void)context_.directory->unlink(format::journal_name(header.journal_id));
+      return added;
+    }
     journal_ = std::move(next);
-    ++next_journal_id_;
     return {};
   };
   auto rolled = roll();
@@ -276,7 +304,7 @@ Result<void> Committer::ensure_journal_row() {
 Result<void> Committer::plan_erase(PendingWrite& write) {
   auto& family = *write.family;
   if (family.dropped.load()) return fail(ErrorCode::kWrongFamily, "family '" + family.name + "' was dropped");
-  const auto* earlier = planned_change(write, 0);
+  const auto* earlier = changes_.newest(write, 0);
   write.existed =
       earlier != nullptr ? earlier->run >= 0 : family.find(write.hashes[0], write.rows[0].key).has_value();
   if (!write.existed) {
@@ -286,13 +314,14 @@ Result<void> Committer::plan_erase(PendingWrite& write) {
     return {};
   }
   VECTOLITH_TRY(ensure_journal_row());
+  reserve_more(journal_rows_, 1);
   if (journal_rows_.empty()) journal_first_row_ = journal_->next_row();
   const Sequence sequence(next_sequence_.fetch_add(1));
   auto row = format::JournalRow::erase(write.rows[0].key, family.id, sequence, context_.manifest.version());
   journal_->place(row);
   journal_rows_.push_back(row);
   if (write.level == Durability::kDurable && !is_planted(PlantedBug::kEraseWithoutSync)) journal_sync_ = true;
-  note_change({&write, 0, -1, 0, sequence}, write.hashes[0]);
+  changes_.add({&write, 0, -1, 0, sequence});
   return {};
 }
 

@@ -6,7 +6,7 @@
 
 namespace vectolith::engine {
 
-void Committer::publish() {
+void Committer::publish() noexcept {
   for (auto& run : runs_) {
     if (run.error) continue;
     run.segment->set_rows(run.next_row);
@@ -15,15 +15,19 @@ void Committer::publish() {
   for (const auto& change : changes_) {
     if (change.run < 0) {
       if (!journal_error_) publish_erase(change);
-    } else if (!runs_[static_cast<std::size_t>(change.run)].error) {
-      publish_put(change);
+      continue;
+    }
+    const auto& run = runs_[static_cast<std::size_t>(change.run)];
+    if (!run.error) {
+      publish_put(change, *run.segment);
+    } else {
+      change.write->family->index->release(change.write->hashes[change.item]);
     }
   }
 }
 
-void Committer::publish_put(const PlannedChange& change) {
+void Committer::publish_put(const PlannedChange& change, MappedSegment& segment) noexcept {
   auto& family = *change.write->family;
-  auto& segment = *runs_[static_cast<std::size_t>(change.run)].segment;
   const Key& key = change.write->rows[change.item].key;
   const std::uint64_t hash = change.write->hashes[change.item];
   const Location to{segment.ordinal, change.row};
@@ -34,19 +38,16 @@ void Committer::publish_put(const PlannedChange& change) {
   const bool may_exist = change.write->replace || group_.size() > 1;
   if (const auto from = may_exist ? family.find(hash, key) : std::nullopt) {
     const auto& old = family.by_ordinal[from->ordinal];
-    if (!context_.snapshots.empty()) context_.snapshots.on_replace(family.id, key, old, from->row);
     family.index->replace(hash, *from, to);
+    family.index->release(hash);
     old->clear_live(from->row);
     add(context_.counters.replaces);
     return;
   }
-  if (auto inserted = family.index->insert(hash, to); !inserted) {
-    segment.clear_live(change.row);
-    change.write->error = std::move(inserted).error();
-  }
+  family.index->fill(hash, to);
 }
 
-void Committer::publish_erase(const PlannedChange& change) {
+void Committer::publish_erase(const PlannedChange& change) noexcept {
   auto& family = *change.write->family;
   const Key& key = change.write->rows[0].key;
   const std::uint64_t hash = change.write->hashes[0];

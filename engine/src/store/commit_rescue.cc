@@ -8,6 +8,7 @@
 
 #include <vectolith/format/record.h>
 
+#include "no_memory.h"
 #include "store/committer.h"
 
 namespace vectolith::engine {
@@ -61,7 +62,7 @@ struct MovedRow {
 
 }  // namespace
 
-void Committer::leave_segment(FamilyState& family, const std::shared_ptr<MappedSegment>& segment) {
+void Committer::leave_segment(FamilyState& family, const std::shared_ptr<MappedSegment>& segment) noexcept {
   std::erase(dirty_, segment);
   // It will be frozen, which is final until the next open seals it.
   const auto is_of_segment = [&](const SealJob& job) { return job.segment == segment; };
@@ -76,67 +77,70 @@ void Committer::leave_segment(FamilyState& family, const std::shared_ptr<MappedS
   }
 }
 
-Result<void> Committer::rescue(FamilyState& family, const std::shared_ptr<MappedSegment>& segment,
-                               const Error& cause) {
-  const auto families = context_.family_list();
-  const bool exists =
-      std::ranges::any_of(families, [&](const auto& listed) { return listed.get() == &family; });
-  if (!exists) return {};  // Dropped while its segment was being sealed: nobody misses the rows.
+void Committer::lose_row(FamilyState& family, MappedSegment& segment, std::uint32_t row,
+                         const Error& error) noexcept {
+  family.index->erase(context_.hasher(segment.key(row)), {segment.ordinal, row});
+  segment.clear_live(row);
+  add(context_.counters.rows_lost);
+  context_.report(Event::Kind::kRowsLost, "a row acknowledged kBuffered could not be saved", error);
+}
+
+Result<void> Committer::save_rows(FamilyState& family, const std::shared_ptr<MappedSegment>& segment,
+                                  std::optional<Error>& lost) {
+  const std::uint32_t durable = segment->rows_durable();
+  VECTOLITH_TRY(reserve_ordinals(family, 1));
+  VECTOLITH_TRY_ASSIGN(const auto fresh, factory_.create(family, segment->header().file_bytes, false));
+  attach_segment(family, fresh);
+  std::uint32_t next = 0;
+  std::vector<MovedRow> moved;
+  for (const auto row : live_rows_from(*segment, durable)) {
+    auto units = copy_row(*segment, row, *fresh, next);
+    if (!units) {
+      if (units.error().code() != ErrorCode::kCorruption) return std::unexpected(std::move(units).error());
+      lose_row(family, *segment, row, units.error());
+      lost = units.error();
+      continue;
+    }
+    moved.push_back({row, next});
+    if (!context_.snapshots.empty())
+      context_.snapshots.before_replace(family.id, segment->key(row), segment, row);
+    next += *units;
+  }
+  VECTOLITH_TRY(fresh->file().data_sync());
+  fresh->set_rows(next);
+  fresh->set_rows_durable(next);
+  // One edit: a crash before it finds the old rows and an orphan, and no batch of which a part was copied.
+  const std::array<format::Edit, 2> edits = {
+      format::Edit(SegmentFactory::add_edit(*fresh)),
+      format::FreezeSegment{segment->id(), durable, durable, segment->invalid}};
+  VECTOLITH_TRY(context_.manifest.commit(edits, true));
+  for (const auto& [from, to] : moved) {
+    fresh->set_live(to);
+    family.index->replace(context_.hasher(segment->key(from)), {segment->ordinal, from},
+                          {fresh->ordinal, to});
+    segment->clear_live(from);
+  }
+  if (family.active == nullptr) {
+    family.active = fresh;
+    family.next_row = next;
+  }
+  return {};
+}
+
+Result<void> Committer::rescue(const std::shared_ptr<MappedSegment>& segment, const Error& cause) noexcept {
+  const auto family = context_.find_family(segment->header().family_id);
+  if (family == nullptr) return {};  // Dropped while its segment was being sealed: nobody misses the rows.
   add(context_.counters.segments_poisoned);
   context_.report(Event::Kind::kSegmentPoisoned, "a segment failed; its rows are written elsewhere", cause);
-  const std::uint32_t durable = segment->rows_durable();
-  const auto rows = live_rows_from(*segment, durable);
-  leave_segment(family, segment);
-  const auto lose = [&](std::uint32_t row, const Error& error) {
-    const Key key = segment->key(row);
-    family.index->erase(context_.hasher(key), {segment->ordinal, row});
-    segment->clear_live(row);
-    add(context_.counters.rows_lost);
-    context_.report(Event::Kind::kRowsLost, "a row acknowledged kBuffered could not be saved", error);
-  };
-  std::optional<Error> first_loss;
-  const auto save = [&]() -> Result<void> {
-    VECTOLITH_TRY_ASSIGN(const auto fresh, factory_.create(family, segment->header().file_bytes, false));
-    VECTOLITH_TRY(attach_segment(family, fresh));
-    std::uint32_t next = 0;
-    std::vector<MovedRow> moved;
-    for (const auto row : rows) {
-      auto units = copy_row(*segment, row, *fresh, next);
-      if (!units) {
-        if (units.error().code() != ErrorCode::kCorruption) return std::unexpected(std::move(units).error());
-        lose(row, units.error());
-        first_loss = units.error();
-        continue;
-      }
-      moved.push_back({row, next});
-      next += *units;
-    }
-    VECTOLITH_TRY(fresh->file().data_sync());
-    fresh->set_rows(next);
-    fresh->set_rows_durable(next);
-    // One edit: a crash before it finds the old rows and an orphan, and no batch of which a part was copied.
-    const std::array<format::Edit, 2> edits = {
-        format::Edit(SegmentFactory::add_edit(*fresh)),
-        format::FreezeSegment{segment->id(), durable, durable, segment->invalid}};
-    VECTOLITH_TRY(context_.manifest.commit(edits, true));
-    for (const auto& [from, to] : moved) {
-      fresh->set_live(to);
-      family.index->replace(context_.hasher(segment->key(from)), {segment->ordinal, from},
-                            {fresh->ordinal, to});
-      segment->clear_live(from);
-    }
-    if (family.active == nullptr) {
-      family.active = fresh;
-      family.next_row = next;
-    }
-    return {};
-  };
-  auto saved = save();
-  if (!saved) {
+  leave_segment(*family, segment);
+  std::optional<Error> lost;
+  if (auto saved = catch_no_memory([&] { return save_rows(*family, segment, lost); }); !saved) {
     context_.fail_store(cause);
+    // The failure is the device's: memory alone would have let the caller try again.
+    if (saved.error().code() == ErrorCode::kNoMemory) return std::unexpected(cause);
     return saved;
   }
-  if (first_loss) return std::unexpected(*first_loss);
+  if (lost) return std::unexpected(*lost);
   return {};
 }
 

@@ -6,6 +6,7 @@
 #include <array>
 #include <utility>
 
+#include "no_memory.h"
 #include "planted_bug.h"
 
 namespace vectolith::engine {
@@ -28,7 +29,7 @@ Result<void> Committer::start(Sequence reserved_until, std::unique_ptr<JournalFi
   return {};
 }
 
-void Committer::wait(PendingWrite& write) {
+void Committer::wait(PendingWrite& write) noexcept {
   while (write.state.load(std::memory_order_acquire) != PendingWrite::kDone) {
     // Who does not get the lock sleeps: its holder hands on after the unlock, and sees this write then.
     if (commit_mutex_.try_lock()) {
@@ -47,7 +48,7 @@ void Committer::wait(PendingWrite& write) {
   }
 }
 
-bool Committer::step() {
+bool Committer::step() noexcept {
   bool worked = false;
   {
     const std::lock_guard lock(commit_mutex_);
@@ -60,18 +61,17 @@ bool Committer::step() {
   return worked;
 }
 
-void Committer::refuse_group() {
+void Committer::refuse_group() noexcept {
   for (auto*& write : group_) {
     write->error = Error(ErrorCode::kClosed, "the store is closed");
     complete(*std::exchange(write, nullptr));
   }
 }
 
-void Committer::commit_group() {
+void Committer::commit_group() noexcept {
   if (files_closed()) return refuse_group();
   runs_.clear();
   changes_.clear();
-  change_of_hash_.clear();
   extra_syncs_.clear();
   operations_.clear();
   journal_rows_.clear();
@@ -82,12 +82,12 @@ void Committer::commit_group() {
 
   std::size_t rows = 0;
   for (const auto* write : group_) rows += write->rows.size();
-  const auto reserved =
-      shut_ ? Result<void>(fail(ErrorCode::kClosed, "the store is closed")) : reserve_sequences(rows);
+  const auto started = shut_ ? Result<void>(fail(ErrorCode::kClosed, "the store is closed"))
+                             : catch_no_memory([&] { return start_plan(rows); });
   for (auto* write : group_) {
     write->commit = last_commit();
-    if (!reserved && write->kind != PendingWrite::Kind::kSync) {
-      write->error = reserved.error();
+    if (!started && write->kind != PendingWrite::Kind::kSync) {
+      write->error = started.error();
     } else {
       plan(*write);
     }
@@ -104,9 +104,27 @@ void Committer::commit_group() {
   await_syncs();
   finish_syncs();
   finish(true);
-  queue_rolled();
+  // Not before: whoever seals takes rows() for final, and this commit's rows count only once they are
+  // published.
+  queue_seal(std::exchange(rolled_, {}));
   add(context_.counters.commits);
   add(context_.counters.commit_rows, rows);
+}
+
+Result<void> Committer::start_plan(std::size_t rows) {
+  // A group of one write cannot meet a key twice: a batch's keys are distinct.
+  changes_.reserve(rows, group_.size() > 1);
+  return reserve_sequences(rows);
+}
+
+void Committer::reserve_operations() {
+  const std::size_t files = runs_.size() + extra_syncs_.size() + 1;
+  const std::size_t operations = kOperationsPerRun * files + 2;  // Two for the journal.
+  operations_.reserve(operations);
+  io_->reserve(operations);
+  failed_.reserve(files);
+  dirty_.reserve(dirty_.size() + files);
+  witnessed_.reserve(witnessed_.size() + files);
 }
 
 Result<void> Committer::reserve_sequences(std::size_t count) {
@@ -123,7 +141,7 @@ Result<void> Committer::reserve_sequences(std::size_t count) {
   return {};
 }
 
-void Committer::submit_operations() {
+void Committer::submit_operations() noexcept {
   for (auto& run : runs_) append_operations(run, operations_);
   journal_operation_ = operations_.size();
   journal_buffers_.clear();
@@ -155,7 +173,7 @@ void Committer::submit_operations() {
   (void)io_->submit(operations_);
 }
 
-void Committer::await_writes() {
+void Committer::await_writes() noexcept {
   for (auto& operation : operations_) {
     if (operation.kind == IoOperation::Kind::kWrite) (void)io_->wait(operation);
   }
@@ -172,20 +190,20 @@ void Committer::await_writes() {
   }
 }
 
-void Committer::await_syncs() {
+void Committer::await_syncs() noexcept {
   for (auto& operation : operations_) {
     if (operation.kind == IoOperation::Kind::kDataSync) (void)io_->wait(operation);
   }
 }
 
-void Committer::finish_syncs() {
+void Committer::finish_syncs() noexcept {
   double synced_bytes = 0;
-  std::vector<std::pair<std::shared_ptr<MappedSegment>, Error>> failed;
+  failed_.clear();
   const auto settle = [&](const std::shared_ptr<MappedSegment>& segment, std::uint32_t rows,
                           const IoOperation& sync) {
     const bool retried = is_planted(PlantedBug::kRetryFailedSync) && segment->file().data_sync().has_value();
     if (sync.error != 0 && !retried) {
-      failed.emplace_back(segment, operation_error(sync));
+      failed_.emplace_back(segment, operation_error(sync));
       return;
     }
     segment->set_rows_durable(rows);
@@ -216,25 +234,22 @@ void Committer::finish_syncs() {
   // A journal that failed cannot be trusted with deaths any more, and deaths have no other place.
   if (journal_error_) context_.fail_store(*journal_error_);
   for (auto& run : runs_) {
-    if (run.error) failed.emplace_back(run.segment, *run.error);
+    if (run.error) failed_.emplace_back(run.segment, *run.error);
   }
-  for (const auto& [segment, error] : failed) {
-    const auto family = context_.family_list();
-    const auto owner =
-        std::ranges::find_if(family, [&](const auto& f) { return f->id == segment->header().family_id; });
-    if (owner == family.end()) continue;
-    if (auto rescued = rescue(**owner, segment, error); !rescued) rescue_error_ = std::move(rescued).error();
+  for (const auto& [segment, error] : failed_) {
+    if (auto rescued = rescue(segment, error); !rescued) rescue_error_ = std::move(rescued).error();
   }
+  failed_.clear();
   note_all_durable();
 }
 
-void Committer::note_all_durable() {
+void Committer::note_all_durable() noexcept {
   // Of a store that failed, some rows were acknowledged, are in no list any more, and are not durable.
   if (!dirty_.empty() || journal_->is_dirty() || context_.is_read_only()) return;
   durable_commit_.store(last_commit(), std::memory_order_release);
 }
 
-void Committer::finish(bool durable) {
+void Committer::finish(bool durable) noexcept {
   for (auto*& write : group_) {
     if (write == nullptr) continue;
     for (std::size_t i = 0; i < runs_.size() && !write->error; ++i) {
@@ -250,23 +265,20 @@ void Committer::finish(bool durable) {
   }
 }
 
-void Committer::queue_rolled() {
-  // Not while the commit was planned: whoever seals takes rows() for final, and this commit's rows count
-  // only once they are published.
-  for (auto& job : std::exchange(rolled_, {})) queue_seal(std::move(job));
-}
-
-std::vector<SealJob> Committer::take_seal_jobs() {
+SealJobs Committer::take_seal_jobs() noexcept {
   const std::lock_guard lock(seal_mutex_);
   return std::exchange(seal_jobs_, {});
 }
 
-void Committer::queue_seal(SealJob job) {
-  {
-    const std::lock_guard lock(seal_mutex_);
-    seal_jobs_.push_back(std::move(job));
-  }
+void Committer::queue_seal(SealJobs jobs) noexcept {
+  if (jobs.empty()) return;
+  defer_seal(std::move(jobs));
   if (on_work_) on_work_();
+}
+
+void Committer::defer_seal(SealJobs jobs) noexcept {
+  const std::lock_guard lock(seal_mutex_);
+  seal_jobs_.splice(seal_jobs_.end(), jobs);
 }
 
 void Committer::inherit(SealJob job) {
@@ -274,15 +286,17 @@ void Committer::inherit(SealJob job) {
     dirty_.push_back(job.segment);
     last_commit_.store(1, std::memory_order_release);  // It stands for the dead process's commits.
   }
-  queue_seal(std::move(job));
+  SealJobs jobs;
+  jobs.push_back(std::move(job));
+  queue_seal(std::move(jobs));
 }
 
-void Committer::note_durable(const std::shared_ptr<MappedSegment>& segment) {
+void Committer::note_durable(const std::shared_ptr<MappedSegment>& segment) noexcept {
   std::erase(dirty_, segment);
   note_all_durable();
 }
 
-void Committer::forget_family(const FamilyState& family) {
+void Committer::forget_family(const FamilyState& family) noexcept {
   const auto belongs = [&](const std::shared_ptr<MappedSegment>& segment) {
     return segment->header().family_id == family.id;
   };
@@ -292,7 +306,7 @@ void Committer::forget_family(const FamilyState& family) {
   std::erase_if(seal_jobs_, [&](const SealJob& job) { return job.family->id == family.id; });
 }
 
-void Committer::write_witness() {
+void Committer::write_witness() noexcept {
   constexpr std::uint32_t kJournalReserveRows = 4'096;
   if (shut_ || files_closed()) return;  // A clean close has said how many rows the journal holds.
   for (const auto& segment : witnessed_) {

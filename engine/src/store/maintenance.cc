@@ -4,6 +4,7 @@
 
 #include <utility>
 
+#include "no_memory.h"
 #include "store/placement.h"
 
 namespace vectolith::engine {
@@ -16,29 +17,41 @@ constexpr std::uint64_t kShortageNs = 10'000'000'000;
 
 }  // namespace
 
-std::chrono::nanoseconds Maintenance::step() {
+std::chrono::nanoseconds Maintenance::step() noexcept {
   prepare_segments();
   (void)seal_all();
   context_.epochs.collect();
-  place_new_segments(context_, committer_);
+  (void)catch_no_memory([this]() -> Result<void> {
+    place_new_segments(context_, committer_);
+    return {};
+  });
   watch_memory();
   witness_when_idle();
   return kIdle;
 }
 
-Result<void> Maintenance::seal_all() {
+Result<void> Maintenance::seal_all() noexcept {
   std::optional<Error> first;
-  for (auto& job : committer_.take_seal_jobs()) {
+  SealJobs later;
+  for (auto jobs = committer_.take_seal_jobs(); !jobs.empty();) {
     prepare_segments();  // A writer may run out of rows while many footers are written.
-    if (auto sealed = seal(job); !sealed && !first) first = std::move(sealed).error();
+    auto sealed = seal(jobs.front());
+    const bool has_memory = sealed || sealed.error().code() != ErrorCode::kNoMemory;
+    if (!sealed && !first) first = std::move(sealed).error();
+    if (has_memory) {
+      jobs.pop_front();
+    } else {
+      later.splice(later.end(), jobs, jobs.begin());
+    }
   }
+  committer_.defer_seal(std::move(later));
   if (first) return std::unexpected(std::move(*first));
   return {};
 }
 
-Result<void> Maintenance::seal(const SealJob& job) {
+Result<void> Maintenance::seal(const SealJob& job) noexcept {
   bool sync_failed = false;
-  auto sealed = factory_.seal(*job.segment, sync_failed);
+  auto sealed = catch_no_memory([&] { return factory_.seal(*job.segment, sync_failed); });
   if (sealed) {
     const Committer::Lock lock(committer_);
     committer_.note_durable(job.segment);
@@ -46,19 +59,24 @@ Result<void> Maintenance::seal(const SealJob& job) {
     return {};
   }
   if (!sync_failed) {
+    if (sealed.error().code() == ErrorCode::kNoMemory) return sealed;
     // Unsealed is not unsafe: the rows are durable, and the next open freezes and seals the file.
     context_.report(Event::Kind::kSegmentPoisoned, "a segment could not be sealed", sealed.error());
     return sealed;
   }
   const Committer::Lock lock(committer_);
-  return committer_.rescue(*job.family, job.segment, sealed.error());
+  return committer_.rescue(job.segment, sealed.error());
 }
 
-void Maintenance::prepare_segments() {
-  for (const auto& family : context_.family_list()) {
-    if (family->wants_prepared.load() && !family->dropped.load() && !context_.is_read_only())
-      prepare(*family);
-  }
+void Maintenance::prepare_segments() noexcept {
+  // A family for which this fails goes on wanting one, and makes it when it must.
+  (void)catch_no_memory([this]() -> Result<void> {
+    for (const auto& family : context_.family_list()) {
+      if (family->wants_prepared.load() && !family->dropped.load() && !context_.is_read_only())
+        prepare(*family);
+    }
+    return {};
+  });
 }
 
 void Maintenance::prepare(FamilyState& family) {
@@ -83,7 +101,7 @@ void Maintenance::watch_memory() {
   context_.memory_is_short.store(now < short_until_ns_, std::memory_order_relaxed);
 }
 
-void Maintenance::witness_when_idle() {
+void Maintenance::witness_when_idle() noexcept {
   const std::uint64_t now = committer_.last_commit();
   const bool idle = std::exchange(last_seen_commit_, now) == now;
   if (!idle || witnessed_commit_ == now) return;

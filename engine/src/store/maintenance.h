@@ -19,16 +19,17 @@ class Maintenance {
       : context_(context), factory_(factory), committer_(committer) {}
 
   /// Does what is due and returns how long nothing is expected to be.
-  std::chrono::nanoseconds step();
-  /// Seals everything that waits; for close. Errors: the first failure.
-  Result<void> seal_all();
+  std::chrono::nanoseconds step() noexcept;
+  /// Seals everything that waits; for close. What there is no memory for goes on waiting. Errors: the first
+  /// failure.
+  Result<void> seal_all() noexcept;
 
  private:
-  Result<void> seal(const SealJob& job);
-  void prepare_segments();
+  Result<void> seal(const SealJob& job) noexcept;
+  void prepare_segments() noexcept;
   void prepare(FamilyState& family);
   void watch_memory();
-  void witness_when_idle();
+  void witness_when_idle() noexcept;
 
   StoreContext& context_;
   SegmentFactory& factory_;

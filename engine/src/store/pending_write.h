@@ -44,6 +44,7 @@ struct PendingWrite {
   std::optional<Error> error;
   std::uint64_t runs = 0;  ///< Committer's scratch: a bit for each run whose failure is this write's failure.
   std::atomic<int> state{kQueued};
+  PendingWrite* next = nullptr;  ///< The queue's: who comes after this one.
 
   // Storage of asynchronous writes.
   std::shared_ptr<PendingWrite> self;

@@ -2,27 +2,32 @@
 /// Placing segments.
 #include "store/placement.h"
 
+#include <algorithm>
+#include <array>
+#include <span>
 #include <string>
 #include <utility>
+
+#include "no_memory.h"
 
 namespace vectolith::engine {
 namespace {
 
 struct Region {
-  std::uint64_t offset;
-  std::uint64_t bytes;
+  std::uint64_t offset = 0;
+  std::uint64_t bytes = 0;
 };
 
-/// What of the segment a wish locks, up to two regions.
-std::vector<Region> pinned_regions(const MappedSegment& segment, PlacementWish wish) {
-  std::vector<Region> regions;
+/// What of the segment a wish locks: of metas and of vectors; empty where it locks none.
+std::array<Region, 2> pinned_regions(const MappedSegment& segment, PlacementWish wish) {
+  std::array<Region, 2> regions;
   const auto& header = segment.header();
-  if (wish.pin_metas) regions.push_back({header.meta_offset, std::uint64_t{header.row_capacity} * 64});
-  if (wish.vectors == Placement::kPinned) regions.push_back({header.matrix_offset, header.matrix_bytes});
+  if (wish.pin_metas) regions[0] = {header.meta_offset, std::uint64_t{header.row_capacity} * 64};
+  if (wish.vectors == Placement::kPinned) regions[1] = {header.matrix_offset, header.matrix_bytes};
   return regions;
 }
 
-std::uint64_t bytes_of(const std::vector<Region>& regions) {
+std::uint64_t bytes_of(std::span<const Region> regions) {
   std::uint64_t sum = 0;
   for (const auto& region : regions) sum += region.bytes;
   return sum;
@@ -46,7 +51,8 @@ Result<void> check_budget(const StoreContext& context, std::uint64_t pinned, std
 Result<void> pin(MappedSegment& segment, PlacementWish wish) {
   const auto regions = pinned_regions(segment, wish);
   for (const auto& region : regions) {
-    if (auto locked = segment.mapping().lock(region.offset, region.bytes); !locked) {
+    auto locked = catch_no_memory([&] { return segment.mapping().lock(region.offset, region.bytes); });
+    if (!locked) {
       segment.mapping().unlock(0, segment.mapping().bytes().size());
       return locked;
     }
@@ -56,9 +62,10 @@ Result<void> pin(MappedSegment& segment, PlacementWish wish) {
 }
 
 /// Takes a settled segment's vectors out of the page cache, once.
-void leave_cache(StoreContext& context, MappedSegment& segment) {
+void leave_cache(StoreContext& context, MappedSegment& segment) noexcept {
   if (!segment.is_settled() || std::exchange(segment.has_left_cache, true)) return;
-  const auto file = segment.read_file(*context.directory, OpenMode::kReadDirect);
+  const auto file =
+      catch_no_memory([&] { return segment.read_file(*context.directory, OpenMode::kReadDirect); });
   if (!file) return;
   const auto& header = segment.header();
   // Pages stay in the cache while somebody has them mapped; who reads on loads them again.

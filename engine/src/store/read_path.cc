@@ -51,6 +51,7 @@ Result<void> ReadPath::verify_slow(const MappedSegment& segment, std::uint32_t r
 }
 
 void ReadPath::note_corruption(const Error& error) const {
+  if (error.code() == ErrorCode::kNoMemory) return;
   add(context_.counters.corruptions);
   context_.report(Event::Kind::kCorruption, "a row read is damaged", error);
 }
@@ -194,6 +195,7 @@ Result<void> ReadPath::multi_get_cold(std::span<const Key> keys, std::span<Looku
   for (const auto& answer : pending) {
     if (answer.row.segment == nullptr) continue;
     const auto& error = batch.error(answer.read);
+    if (error && error->code() == ErrorCode::kNoMemory) return std::unexpected(*error);
     if (error) note_corruption(*error);
     answers[answer.key].status = error ? Lookup::Status::kCorrupt : Lookup::Status::kHit;
     if (!error) answers[answer.key].view = view({answer.row, matrix.data() + answer.key * family_.row_bytes});

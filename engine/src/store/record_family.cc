@@ -5,6 +5,7 @@
 #include <vectolith/format/record.h>
 #include <vectolith/store.h>
 
+#include "no_memory.h"
 #include "store/read_path.h"
 #include "store/store_impl.h"
 
@@ -38,31 +39,33 @@ std::uint64_t RecordFamily::size() const noexcept { return state_->index->size()
 
 Result<PutResult> RecordFamily::put(const Key& key, std::span<const std::byte> payload,
                                     const WriteOptions& options) {
-  auto& context = store_->context();
-  const std::uint64_t longest =
-      std::min<std::uint64_t>(format::kRecordPayloadBytesMax, state_->segment_bytes_target / 4);
-  if (payload.size() > longest) {
-    return fail(ErrorCode::kInvalidArgument, "the record has " + std::to_string(payload.size()) +
-                                                 " bytes, at most " + std::to_string(longest) +
-                                                 " fit into family '" + state_->name + "'");
-  }
-  VECTOLITH_TRY(context.check_interned(key, BuildId()));
-  VECTOLITH_TRY_ASSIGN(const auto prepared, format::prepare_payload(payload));
-  const BatchRow row{key, payload};
-  const std::uint64_t hash = context.hasher(key);
-  PutResult result;
-  PendingWrite write;
-  write.family = state_.get();
-  write.level = options.durability.value_or(context.options.durability);
-  write.replace = options.replace;
-  write.created_at_ms =
-      options.created_at_s ? *options.created_at_s * 1'000 : context.environment->wall_clock_ms();
-  write.rows = {&row, 1};
-  write.hashes = {&hash, 1};
-  write.results = {&result, 1};
-  write.payload = &prepared;
-  VECTOLITH_TRY(store_->run(write));
-  return result;
+  return catch_no_memory([&]() -> Result<PutResult> {
+    auto& context = store_->context();
+    const std::uint64_t longest =
+        std::min<std::uint64_t>(format::kRecordPayloadBytesMax, state_->segment_bytes_target / 4);
+    if (payload.size() > longest) {
+      return fail(ErrorCode::kInvalidArgument, "the record has " + std::to_string(payload.size()) +
+                                                   " bytes, at most " + std::to_string(longest) +
+                                                   " fit into family '" + state_->name + "'");
+    }
+    VECTOLITH_TRY(context.check_interned(key, BuildId()));
+    VECTOLITH_TRY_ASSIGN(const auto prepared, format::prepare_payload(payload));
+    const BatchRow row{key, payload};
+    const std::uint64_t hash = context.hasher(key);
+    PutResult result;
+    PendingWrite write;
+    write.family = state_.get();
+    write.level = options.durability.value_or(context.options.durability);
+    write.replace = options.replace;
+    write.created_at_ms =
+        options.created_at_s ? *options.created_at_s * 1'000 : context.environment->wall_clock_ms();
+    write.rows = {&row, 1};
+    write.hashes = {&hash, 1};
+    write.results = {&result, 1};
+    write.payload = &prepared;
+    VECTOLITH_TRY(store_->run(write));
+    return result;
+  });
 }
 
 Result<PutResult> RecordFamily::put(const Key& key, std::string_view payload, const WriteOptions& options) {
@@ -70,50 +73,56 @@ Result<PutResult> RecordFamily::put(const Key& key, std::string_view payload, co
 }
 
 Result<std::optional<Record>> RecordFamily::get(const Key& key) const {
-  auto& context = store_->context();
-  const auto scope = context.epochs.enter();
-  const engine::ReadPath reads(context, *state_);
-  VECTOLITH_TRY(reads.check());
-  const auto at = state_->find(context.hasher(key), key);
-  engine::add(at ? context.counters.hits : context.counters.misses);
-  if (!at) return std::optional<Record>();
-  auto record = to_record(*state_->segments.get(at->ordinal), at->row);
-  if (!record) {
-    engine::add(context.counters.corruptions);
-    context.report(Event::Kind::kCorruption, "a record read is damaged", record.error());
-    return std::unexpected(std::move(record).error());
-  }
-  return std::optional<Record>(*std::move(record));
+  return catch_no_memory([&]() -> Result<std::optional<Record>> {
+    auto& context = store_->context();
+    const auto scope = context.epochs.enter();
+    const engine::ReadPath reads(context, *state_);
+    VECTOLITH_TRY(reads.check());
+    const auto at = state_->find(context.hasher(key), key);
+    engine::add(at ? context.counters.hits : context.counters.misses);
+    if (!at) return std::optional<Record>();
+    auto record = to_record(*state_->segments.get(at->ordinal), at->row);
+    if (!record) {
+      engine::add(context.counters.corruptions);
+      context.report(Event::Kind::kCorruption, "a record read is damaged", record.error());
+      return std::unexpected(std::move(record).error());
+    }
+    return std::optional<Record>(*std::move(record));
+  });
 }
 
 Result<bool> RecordFamily::contains(const Key& key) const {
-  auto& context = store_->context();
-  const auto scope = context.epochs.enter();
-  VECTOLITH_TRY(engine::ReadPath(context, *state_).check());
-  return state_->find(context.hasher(key), key).has_value();
+  return catch_no_memory([&]() -> Result<bool> {
+    auto& context = store_->context();
+    const auto scope = context.epochs.enter();
+    VECTOLITH_TRY(engine::ReadPath(context, *state_).check());
+    return state_->find(context.hasher(key), key).has_value();
+  });
 }
 
 Result<EraseResult> RecordFamily::erase(const Key& key, std::optional<Durability> durability) {
-  return store_->erase(*state_, key, durability);
+  return catch_no_memory([&]() -> Result<EraseResult> { return store_->erase(*state_, key, durability); });
 }
 
 Result<void> RecordFamily::for_each(const std::function<bool(const Record&)>& visit) const {
-  VECTOLITH_TRY(store_->context().check_open());
-  std::vector<std::shared_ptr<engine::FrozenSegment>> frozen;
-  {
-    const engine::Committer::Lock lock(store_->committer());
-    VECTOLITH_TRY(engine::StoreImpl::check_listable(*state_));
-    for (const auto& segment : state_->by_ordinal)
-      frozen.push_back(engine::freeze_segment(segment, segment->rows()));
-  }
-  for (const auto& view : frozen) {
-    for (std::uint32_t unit = 0; unit < view->rows; ++unit) {
-      if ((view->live[unit / 64] >> (unit % 64) & 1) == 0) continue;
-      VECTOLITH_TRY_ASSIGN(const auto record, to_record(*view->segment, unit));
-      if (!visit(record)) return {};
+  return catch_no_memory([&]() -> Result<void> {
+    VECTOLITH_TRY(store_->context().check_open());
+    std::vector<std::shared_ptr<engine::FrozenSegment>> frozen;
+    {
+      const engine::Committer::Lock lock(store_->committer());
+      VECTOLITH_TRY(engine::StoreImpl::check_listable(*state_));
+      for (const auto& segment : state_->by_ordinal)
+        frozen.push_back(engine::freeze_segment(segment, segment->rows()));
     }
-  }
-  return {};
+    for (const auto& view : frozen) {
+      for (std::uint32_t unit = 0; unit < view->rows; ++unit) {
+        if ((view->live[unit / 64] >> (unit % 64) & 1) == 0) continue;
+        VECTOLITH_TRY_ASSIGN(const auto record, to_record(*view->segment, unit));
+        if (!visit(record)) return {};
+      }
+    }
+    return {};
+  });
 }
 
 }  // namespace vectolith

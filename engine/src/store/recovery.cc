@@ -11,6 +11,7 @@
 #include <vectolith/format/file_name.h>
 
 #include "manifest/lock_wait.h"
+#include "no_memory.h"
 #include "planted_bug.h"
 #include "segment/sealing.h"
 
@@ -154,14 +155,17 @@ Result<void> Recovery::open_segments() {
   }
   std::vector<std::optional<Error>> errors(opened_.size());
   context_.environment->run_parallel(opened_.size(), [&](std::size_t i) {
-    if (auto done = open_segment(opened_[i]); !done) errors[i] = std::move(done).error();
+    auto done = catch_no_memory([&] { return open_segment(opened_[i]); });
+    if (!done) errors[i] = std::move(done).error();
   });
   for (auto& error : errors) {
     if (error) return std::unexpected(std::move(*error));
   }
   for (auto& opened : opened_) {
     report_damage(opened);
-    if (!opened.remove) VECTOLITH_TRY(attach_segment(*opened.family, opened.segment));
+    if (opened.remove) continue;
+    VECTOLITH_TRY(reserve_ordinals(*opened.family, 1));
+    attach_segment(*opened.family, opened.segment);
   }
   return {};
 }

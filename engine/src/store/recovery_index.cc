@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <utility>
 
+#include "no_memory.h"
 #include "segment/sealing.h"
 #include "store/recovery.h"
 
@@ -26,9 +27,11 @@ Result<void> Recovery::build_index(FamilyState& family) {
   std::vector<std::optional<Error>> errors(segments.size());
   context_.environment->run_parallel(segments.size(), [&](std::size_t i) {
     const MappedSegment& segment = *segments[i];
-    hashed[i].reserve(segment.holds_records() ? 0 : segment.rows());
-    auto walked = for_each_row(segment, segment.rows(), [&](std::uint32_t row) {
-      hashed[i].emplace_back(context_.hasher(segment.key(row)), Location{segment.ordinal, row});
+    auto walked = catch_no_memory([&] {
+      hashed[i].reserve(segment.holds_records() ? 0 : segment.rows());
+      return for_each_row(segment, segment.rows(), [&](std::uint32_t row) {
+        hashed[i].emplace_back(context_.hasher(segment.key(row)), Location{segment.ordinal, row});
+      });
     });
     if (!walked) errors[i] = std::move(walked).error();
   });
@@ -44,7 +47,9 @@ Result<void> Recovery::build_index(FamilyState& family) {
   std::vector<std::optional<Error>> insert_errors(partitions);
   context_.environment->run_parallel(partitions, [&](std::size_t partition) {
     for (const auto& rows_of_segment : hashed) {
-      if (auto inserted = insert_rows(family, rows_of_segment, partition, partitions); !inserted) {
+      auto inserted =
+          catch_no_memory([&] { return insert_rows(family, rows_of_segment, partition, partitions); });
+      if (!inserted) {
         insert_errors[partition] = std::move(inserted).error();
         return;
       }

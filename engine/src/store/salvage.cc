@@ -7,6 +7,7 @@
 #include <vectolith/store.h>
 #include <vectolith/verify.h>
 
+#include "no_memory.h"
 #include "verify/fsck_directory.h"
 #include "verify/readable_rows.h"
 #include "verify/repair_plan.h"
@@ -129,21 +130,23 @@ class SalvageRun {
 
 Result<SalvageReport> salvage(const std::string& broken, const std::string& target,
                               const SalvageOptions& options) {
-  VECTOLITH_TRY_ASSIGN(const auto environment, engine::environment_or_real(options.environment));
-  VECTOLITH_TRY_ASSIGN(const auto directory, environment->open_directory(broken, false));
-  VECTOLITH_TRY_ASSIGN(const auto lock, engine::lock_shared(*directory));
-  const RepairOptions repair_options{
-      .apply = false, .family_names = options.family_names, .environment = environment};
-  VECTOLITH_TRY_ASSIGN(const auto plan, engine::plan_repair(*environment, *directory, repair_options));
-  Options store_options;
-  store_options.environment = environment;
-  VECTOLITH_TRY_ASSIGN(const auto store, Store::create(target, store_options));
-  auto report = engine::SalvageRun(plan, *directory, *store).run();
-  auto closed = store->close();
-  if (report && !closed) return std::unexpected(std::move(closed).error());
-  // Rows that the plan itself calls invalid were lost, too.
-  if (report) report->rows_damaged = std::max(report->rows_damaged, plan.report.rows_quarantined);
-  return report;
+  return catch_no_memory([&]() -> Result<SalvageReport> {
+    VECTOLITH_TRY_ASSIGN(const auto environment, engine::environment_or_real(options.environment));
+    VECTOLITH_TRY_ASSIGN(const auto directory, environment->open_directory(broken, false));
+    VECTOLITH_TRY_ASSIGN(const auto lock, engine::lock_shared(*directory));
+    const RepairOptions repair_options{
+        .apply = false, .family_names = options.family_names, .environment = environment};
+    VECTOLITH_TRY_ASSIGN(const auto plan, engine::plan_repair(*environment, *directory, repair_options));
+    Options store_options;
+    store_options.environment = environment;
+    VECTOLITH_TRY_ASSIGN(const auto store, Store::create(target, store_options));
+    auto report = engine::SalvageRun(plan, *directory, *store).run();
+    auto closed = store->close();
+    if (report && !closed) return std::unexpected(std::move(closed).error());
+    // Rows that the plan itself calls invalid were lost, too.
+    if (report) report->rows_damaged = std::max(report->rows_damaged, plan.report.rows_quarantined);
+    return report;
+  });
 }
 
 }  // namespace vectolith

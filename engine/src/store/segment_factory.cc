@@ -11,6 +11,7 @@
 #include <vectolith/format/bytes.h>
 #include <vectolith/format/file_name.h>
 
+#include "no_memory.h"
 #include "segment/sealing.h"
 
 namespace vectolith::engine {
@@ -57,11 +58,7 @@ Result<std::shared_ptr<MappedSegment>> SegmentFactory::create(const FamilyState&
   for (bool has_collected = false;;) {
     VECTOLITH_TRY_ASSIGN(const auto shape, geometry(family, file_bytes));
     auto segment = MappedSegment::create(*context_.directory, header(family, shape), prewrite, context_.heap);
-    if (segment) {
-      VECTOLITH_TRY((*segment)->map());
-      return segment;
-    }
-    if (segment.error().code() != ErrorCode::kNoSpace) return segment;
+    if (segment || segment.error().code() != ErrorCode::kNoSpace) return segment;
     // A dropped file keeps its blocks until it is unmapped: those that nobody can be reading any more are
     // unmapped now.
     if (!std::exchange(has_collected, true)) {
@@ -80,7 +77,7 @@ Result<std::shared_ptr<MappedSegment>> SegmentFactory::create_active(const Famil
   const std::array<format::Edit, 1> edits = {add_edit(*segment)};
   if (auto added = context_.manifest.commit(edits); !added) {
     // After an I/O error the edit may be on the medium all the same: then the file stays, as an orphan.
-    if (added.error().code() == ErrorCode::kNoSpace) remove_file(*segment);
+    if (left_unchanged(added.error())) remove_file(*segment);
     return std::unexpected(std::move(added).error());
   }
   return segment;
@@ -150,8 +147,10 @@ Result<void> SegmentFactory::seal(MappedSegment& segment, bool& sync_failed) {
   return {};
 }
 
-void SegmentFactory::remove_file(const MappedSegment& segment) {
-  (void)context_.directory->unlink(format::segment_name(segment.id()));
+void SegmentFactory::remove_file(const MappedSegment& segment) noexcept { remove_file(segment.id()); }
+
+void SegmentFactory::remove_file(SegmentId id) noexcept {
+  (void)catch_no_memory([&] { return context_.directory->unlink(format::segment_name(id)); });
 }
 
 }  // namespace vectolith::engine

@@ -27,7 +27,7 @@ class SegmentFactory {
   /// A mapped, empty segment of about `file_bytes` (at least 16 rows), not yet in the manifest.
   /// When the disk is full, lets go of what was dropped; then halves the size down to the smallest that is
   /// useful.
-  /// Errors: kNoSpace, kIo.
+  /// Errors: kNoSpace, kNoMemory, kIo.
   Result<std::shared_ptr<MappedSegment>> create(const FamilyState& family, std::uint64_t file_bytes,
                                                 bool prewrite);
   /// As `create`, and named in the manifest as active.
@@ -42,8 +42,10 @@ class SegmentFactory {
   /// Makes the data durable if they are not, writes the footer, commits the edit.
   /// Errors: kIo and others; `sync_failed` tells whether rows may be lost with the segment.
   Result<void> seal(MappedSegment& segment, bool& sync_failed);
-  /// Unlinks the file of a segment that the manifest does not name (any more).
-  void remove_file(const MappedSegment& segment);
+  /// Unlinks the file of a segment that the manifest does not name (any more). What stays, the next open
+  /// removes.
+  void remove_file(const MappedSegment& segment) noexcept;
+  void remove_file(SegmentId id) noexcept;
 
  private:
   Result<format::SegmentGeometry> geometry(const FamilyState& family, std::uint64_t file_bytes) const;

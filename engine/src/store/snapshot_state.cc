@@ -72,43 +72,42 @@ void SnapshotRegistry::add(const std::shared_ptr<SnapshotState>& snapshot) {
   open_.store(snapshots_.size(), std::memory_order_relaxed);
 }
 
-std::vector<std::shared_ptr<SnapshotState>> SnapshotRegistry::live_snapshots() {
+template <class Visit>
+void SnapshotRegistry::for_each_open(const Visit& visit) {
   const std::lock_guard lock(mutex_);
   std::erase_if(snapshots_, [](const auto& weak) { return weak.expired(); });
   open_.store(snapshots_.size(), std::memory_order_relaxed);
-  std::vector<std::shared_ptr<SnapshotState>> live;
   for (const auto& weak : snapshots_) {
-    if (auto snapshot = weak.lock()) live.push_back(std::move(snapshot));
+    if (const auto snapshot = weak.lock()) visit(*snapshot);
   }
-  return live;
 }
 
-void SnapshotRegistry::on_replace(FamilyId family, const Key& key,
-                                  const std::shared_ptr<MappedSegment>& segment, std::uint32_t row) {
-  for (const auto& snapshot : live_snapshots()) {
-    if (!snapshot->holds(family, segment->ordinal, row)) continue;
-    const std::lock_guard lock(snapshot->mutex);
-    snapshot->side_table.try_emplace({family, key}, PinnedLocation{segment, row});
-  }
+void SnapshotRegistry::before_replace(FamilyId family, const Key& key,
+                                      const std::shared_ptr<MappedSegment>& segment, std::uint32_t row) {
+  for_each_open([&](SnapshotState& snapshot) {
+    if (!snapshot.holds(family, segment->ordinal, row)) return;
+    const std::lock_guard lock(snapshot.mutex);
+    snapshot.side_table.try_emplace({family, key}, PinnedLocation{segment, row});
+  });
 }
 
 void SnapshotRegistry::on_erase(FamilyId family, const Key& key, const MappedSegment* segment,
-                                std::uint32_t row) {
-  for (const auto& snapshot : live_snapshots()) {
-    const auto view = snapshot->families.find(family);
-    if (view == snapshot->families.end()) continue;
+                                std::uint32_t row) noexcept {
+  for_each_open([&](SnapshotState& snapshot) {
+    const auto view = snapshot.families.find(family);
+    if (view == snapshot.families.end()) return;
     const auto clear = [&](std::uint32_t ordinal, std::uint32_t at) {
       const auto frozen = view->second.by_ordinal.find(ordinal);
       if (frozen != view->second.by_ordinal.end() && at < frozen->second->rows)
         clear_bit(*frozen->second, at);
     };
     if (segment != nullptr) clear(segment->ordinal, row);
-    const std::lock_guard lock(snapshot->mutex);
-    if (const auto old = snapshot->side_table.find({family, key}); old != snapshot->side_table.end()) {
+    const std::lock_guard lock(snapshot.mutex);
+    if (const auto old = snapshot.side_table.find({family, key}); old != snapshot.side_table.end()) {
       clear(old->second.segment->ordinal, old->second.row);
-      snapshot->side_table.erase(old);
+      snapshot.side_table.erase(old);
     }
-  }
+  });
 }
 
 }  // namespace vectolith::engine

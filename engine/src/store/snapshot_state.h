@@ -62,14 +62,18 @@ class SnapshotRegistry {
   void add(const std::shared_ptr<SnapshotState>& snapshot);
   /// True if none is open: the common case, one relaxed load.
   [[nodiscard]] bool empty() const noexcept { return open_.load(std::memory_order_relaxed) == 0; }
-  /// Notes that the row at `at` no longer answers for `key`, which lives on elsewhere.
-  void on_replace(FamilyId family, const Key& key, const std::shared_ptr<MappedSegment>& segment,
-                  std::uint32_t row);
-  /// Makes `key` unreadable through every snapshot at once. `at` is its row, if it had one.
-  void on_erase(FamilyId family, const Key& key, const MappedSegment* segment, std::uint32_t row);
+  /// Notes where the snapshots find `key` when the row no longer answers for it, because the key lives on
+  /// elsewhere. Does no harm if it then goes on to answer.
+  void before_replace(FamilyId family, const Key& key, const std::shared_ptr<MappedSegment>& segment,
+                      std::uint32_t row);
+  /// Makes `key` unreadable through every snapshot at once. The row is its own, if it had one.
+  void on_erase(FamilyId family, const Key& key, const MappedSegment* segment, std::uint32_t row) noexcept;
 
  private:
-  std::vector<std::shared_ptr<SnapshotState>> live_snapshots();
+  /// Calls `visit` for every snapshot that is open.
+  template <class Visit>
+  void for_each_open(const Visit& visit);
+
   std::mutex mutex_;
   std::vector<std::weak_ptr<SnapshotState>> snapshots_;  ///< [mutex_]
   std::atomic<std::size_t> open_{0};

@@ -4,6 +4,7 @@
 
 #include <array>
 #include <bit>
+#include <new>
 #include <unordered_map>
 #include <utility>
 
@@ -15,13 +16,17 @@ class EnvironmentPages final : public PageSource {
  public:
   explicit EnvironmentPages(std::shared_ptr<Environment> environment)
       : environment_(std::move(environment)) {}
-  void* allocate(std::size_t bytes) override {
-    auto pages = environment_->allocate_pages(bytes);
-    if (!pages) return nullptr;
-    void* memory = (*pages)->bytes().data();
-    const std::lock_guard lock(mutex_);
-    held_.emplace(memory, std::move(*pages));
-    return memory;
+  void* allocate(std::size_t bytes) noexcept override {
+    try {
+      auto pages = environment_->allocate_pages(bytes);
+      if (!pages) return nullptr;
+      void* memory = (*pages)->bytes().data();
+      const std::lock_guard lock(mutex_);
+      held_.emplace(memory, *std::move(pages));
+      return memory;
+    } catch (const std::bad_alloc&) {
+      return nullptr;
+    }
   }
   void release(void* memory, std::size_t /*bytes*/) noexcept override {
     const std::lock_guard lock(mutex_);
@@ -110,12 +115,22 @@ std::vector<std::shared_ptr<FamilyState>> StoreContext::family_list() const {
   return list;
 }
 
-void StoreContext::report(Event::Kind kind, std::string message, std::optional<Error> error) const {
-  if (options.on_event)
-    options.on_event({.kind = kind, .message = std::move(message), .error = std::move(error)});
+std::shared_ptr<FamilyState> StoreContext::find_family(FamilyId id) const {
+  const std::shared_lock lock(families_mutex);
+  const auto found = families.find(id);
+  return found == families.end() ? nullptr : found->second;
 }
 
-void StoreContext::fail_store(const Error& cause) {
+void StoreContext::report(Event::Kind kind, std::string_view message,
+                          std::optional<Error> error) const noexcept {
+  if (!options.on_event) return;
+  try {
+    options.on_event({.kind = kind, .message = std::string(message), .error = std::move(error)});
+  } catch (...) {  // NOLINT(bugprone-empty-catch): the listener's affair must not end what it hears of.
+  }
+}
+
+void StoreContext::fail_store(const Error& cause) noexcept {
   {
     const std::lock_guard lock(failure_mutex_);
     if (failure_) return;

@@ -131,15 +131,19 @@ struct StoreContext {
   /// A fresh random UUID.
   [[nodiscard]] Uuid random_uuid() const;
   [[nodiscard]] std::uint32_t index_shards() const noexcept;
-  /// Builds the in-memory state of a family, without rows. Errors: kNoSpace, kCorruption (its spec).
+  /// Builds the in-memory state of a family, without rows. Errors: kNoMemory, kCorruption (its spec).
   Result<std::shared_ptr<FamilyState>> make_family(const FamilyEntry& entry, std::uint64_t rows_expected);
   /// None in a forked child.
   [[nodiscard]] std::vector<std::shared_ptr<FamilyState>> family_list() const;
 
-  /// Tells the caller's listener, if there is one.
-  void report(Event::Kind kind, std::string message, std::optional<Error> error = std::nullopt) const;
+  /// The family of this id, if it was not dropped.
+  [[nodiscard]] std::shared_ptr<FamilyState> find_family(FamilyId id) const;
+
+  /// Tells the caller's listener, if there is one. What cannot be told for want of memory is lost.
+  void report(Event::Kind kind, std::string_view message,
+              std::optional<Error> error = std::nullopt) const noexcept;
   /// Turns the store read-only for good; the first cause is kept and repeated.
-  void fail_store(const Error& cause);
+  void fail_store(const Error& cause) noexcept;
   /// Errors: kClosed, kReadOnly with the first cause.
   Result<void> check_writable() const;
   /// Errors: kReadOnly with the first cause, also when the store is being closed.

@@ -3,12 +3,14 @@
 #include "store/store_impl.h"
 
 #include <algorithm>
+#include <shared_mutex>
 #include <utility>
 
 #include <vectolith/format/file_name.h>
 #include <vectolith/format/superblock.h>
 
 #include "io/sanitizer.h"
+#include "no_memory.h"
 #include "planted_bug.h"
 #include "segment/sealing.h"
 
@@ -65,7 +67,7 @@ Result<std::shared_ptr<StoreImpl>> StoreImpl::open(const std::string& path, cons
   };
   std::shared_ptr<StoreImpl> store(new StoreImpl(path, options, std::move(environment)), dispose);
   VECTOLITH_TRY(store->context_.check_open());
-  if (auto started = store->start(must_create); !started) {
+  if (auto started = catch_no_memory([&] { return store->start(must_create); }); !started) {
     store->context_.closed.store(true);
     return std::unexpected(std::move(started).error());
   }
@@ -115,15 +117,15 @@ Result<void> StoreImpl::start(bool must_create) {
     for (auto& job : recovered.seal_jobs) committer_.inherit(std::move(job));
     VECTOLITH_TRY(committer_.start(recovered.reserved_until, std::move(recovered.journal),
                                    recovered.next_journal_id, [this] { notify_maintainer(); }));
-    start_workers();
+    VECTOLITH_TRY(start_workers());
   }
   open_ns_ = environment.steady_ns() - began;
   return {};
 }
 
 Result<bool> StoreImpl::find_store(bool must_create, bool may_create) const {
-  const auto fail = [this](ErrorCode code, std::string what) {
-    return std::unexpected(Error(code, std::move(what)).with_file(context_.path));
+  const auto fail = [this](ErrorCode code, std::string_view what) {
+    return std::unexpected(Error(code, what).with_file(context_.path));
   };
   VECTOLITH_TRY_ASSIGN(const auto names, context_.directory->list());
   const auto has = [&names](auto&& is_meant) {
@@ -152,16 +154,19 @@ Result<bool> StoreImpl::find_store(bool must_create, bool may_create) const {
   return false;
 }
 
-void StoreImpl::start_workers() {
+Result<void> StoreImpl::start_workers() {
   auto& environment = *context_.environment;
   const std::lock_guard lock(workers_mutex_);
   flusher_ = environment.start_worker("vl-flush", [this]() -> std::chrono::nanoseconds {
     return committer_.step() ? std::chrono::nanoseconds(0) : std::chrono::nanoseconds(kFlusherIdle);
   });
   maintainer_ = environment.start_worker("vl-maintain", [this] { return maintenance_.step(); });
+  if (flusher_ == nullptr || maintainer_ == nullptr)
+    return fail(ErrorCode::kNoMemory, "the system refuses the store another thread");
+  return {};
 }
 
-void StoreImpl::stop_workers() {
+void StoreImpl::stop_workers() noexcept {
   std::unique_lock lock(workers_mutex_);
   const auto flusher = std::move(flusher_);
   const auto maintainer = std::move(maintainer_);
@@ -169,7 +174,7 @@ void StoreImpl::stop_workers() {
   lock.unlock();
 }
 
-void StoreImpl::notify_maintainer() {
+void StoreImpl::notify_maintainer() noexcept {
   const std::lock_guard lock(workers_mutex_);
   if (maintainer_ != nullptr) maintainer_->notify();
 }
@@ -238,16 +243,17 @@ Result<void> StoreImpl::close(const std::function<void()>& before) {
   stop_workers();
   while (committer_.step()) {
   }
-  auto suspended = suspend();
+  auto suspended = catch_no_memory([this] { return suspend(); });
   close_files();
   context_.epochs.collect();
   return suspended;
 }
 
-void StoreImpl::close_files() {
+void StoreImpl::close_files() noexcept {
   // Calls that passed their check before `closed` was set may still be on their way to the commit lock.
   const Committer::Lock lock(committer_);
-  for (const auto& family : context_.family_list()) {
+  const std::shared_lock listing(context_.families_mutex);
+  for (const auto& [id, family] : context_.families) {
     for (const auto& segment : family->by_ordinal) segment->close_file();
     const std::lock_guard preparing(family->prepare_mutex);
     family->prepared.reset();

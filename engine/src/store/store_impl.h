@@ -27,6 +27,7 @@ class StoreImpl : public std::enable_shared_from_this<StoreImpl> {
                                                  bool must_create);
   ~StoreImpl();
   /// `before` is called first, unless the store is closed already. Two closing threads wait for each other.
+  /// Never throws, unless `before` does.
   Result<void> close(const std::function<void()>& before = {});
 
   [[nodiscard]] StoreContext& context() noexcept { return context_; }
@@ -49,7 +50,7 @@ class StoreImpl : public std::enable_shared_from_this<StoreImpl> {
   Result<std::map<SegmentId, std::shared_ptr<MappedSegment>>> segments_by_id(const FamilyState& family);
   Result<void> sync();
   Result<void> wait_durable(std::uint64_t commit);
-  [[nodiscard]] StoreStats stats();
+  [[nodiscard]] StoreStats stats() noexcept;
 
   /// Runs a put or erase to its acknowledgement. Errors: the write's own.
   Result<void> run(PendingWrite& write);
@@ -70,10 +71,11 @@ class StoreImpl : public std::enable_shared_from_this<StoreImpl> {
   Result<std::shared_ptr<FamilyState>> create_family(std::string_view name, format::SegmentKind kind,
                                                      const ModelSpec* spec, const FamilyOptions& options);
   Result<void> suspend();
-  void close_files();
-  void start_workers();
-  void stop_workers();
-  void notify_maintainer();
+  void close_files() noexcept;
+  Result<void> start_workers();
+  void stop_workers() noexcept;
+  void notify_maintainer() noexcept;
+  Result<void> add_sizes(StoreStats& stats);
   void add_family_stats(StoreStats& stats, const FamilyState& family);
   void add_disk_stats(StoreStats& stats);
 

@@ -6,6 +6,7 @@
 
 #include <vectolith/format/file_name.h>
 
+#include "no_memory.h"
 #include "planted_bug.h"
 #include "store/placement.h"
 #include "store/store_impl.h"
@@ -74,10 +75,12 @@ Result<std::shared_ptr<FamilyState>> StoreImpl::create_family(std::string_view n
                     .segment_bytes_target = edit.segment_bytes_target};
   if (spec != nullptr) entry.spec = *spec;
   VECTOLITH_TRY_ASSIGN(auto family, context_.make_family(entry, 0));
+  std::map<FamilyId, std::shared_ptr<FamilyState>> listed;
+  listed.emplace(entry.id, family);
   const std::array<format::Edit, 1> edits = {std::move(edit)};
   VECTOLITH_TRY(context_.manifest.commit(edits));
   const std::unique_lock lock(context_.families_mutex);
-  context_.families.emplace(entry.id, family);
+  context_.families.merge(listed);  // The node is there already: it needs no memory.
   return family;
 }
 
@@ -89,25 +92,26 @@ Result<void> StoreImpl::drop_family(std::string_view name) {
   if (found == families.end())
     return fail(ErrorCode::kNotFound, "there is no family '" + std::string(name) + "'");
   const auto& family = *found;
+  // Readers in a scope may still look at its segments when it is gone; handles keep the rest.
+  auto retirement = EpochDomain::prepare([family] { family->by_ordinal.clear(); });
   family->dropped.store(true);
   const Committer::Lock commit(committer_);
   const std::lock_guard preparing(family->prepare_mutex);
   std::vector<SegmentId> removed;
-  auto committed = context_.manifest.commit_with(
-      [&](const ManifestState& state) {
-        std::vector<format::Edit> edits;
-        for (const auto& [id, entry] : state.segments()) {
-          if (entry.family != family->id) continue;
-          edits.emplace_back(format::RemoveSegment{id});
-          removed.push_back(id);
-        }
-        edits.emplace_back(format::DropFamily{family->id});
-        if (is_planted(PlantedBug::kRemoveFilesFirst)) {
-          for (const auto id : removed) (void)context_.directory->unlink(format::segment_name(id));
-        }
-        return edits;
-      },
-      true);
+  const auto removal = [&](const ManifestState& state) {
+    std::vector<format::Edit> edits;
+    for (const auto& [id, entry] : state.segments()) {
+      if (entry.family != family->id) continue;
+      edits.emplace_back(format::RemoveSegment{id});
+      removed.push_back(id);
+    }
+    edits.emplace_back(format::DropFamily{family->id});
+    if (is_planted(PlantedBug::kRemoveFilesFirst)) {
+      for (const auto id : removed) factory_.remove_file(id);
+    }
+    return edits;
+  };
+  auto committed = catch_no_memory([&] { return context_.manifest.commit_with(removal, true); });
   if (!committed) {
     family->dropped.store(false);
     return committed;
@@ -117,11 +121,10 @@ Result<void> StoreImpl::drop_family(std::string_view name) {
     const std::unique_lock lock(context_.families_mutex);
     context_.families.erase(family->id);
   }
-  for (const auto id : removed) (void)context_.directory->unlink(format::segment_name(id));
+  for (const auto id : removed) factory_.remove_file(id);
   family->active.reset();
   family->prepared.reset();
-  // Readers in a scope may still look at its segments.
-  context_.epochs.retire([family] { family->by_ordinal.clear(); });
+  context_.epochs.retire(std::move(retirement));
   return {};
 }
 
@@ -217,7 +220,7 @@ Result<void> StoreImpl::submit(const std::shared_ptr<PendingWrite>& write) {
   VECTOLITH_TRY(context_.check_writable());
   if (committer_.queued() >= kPendingMax) return fail(ErrorCode::kBusy, "too many writes are pending");
   write->self = write;
-  committer_.submit(*write);
+  committer_.submit(*write);  // It keeps itself alive from here on; nothing may fail any more.
   {
     const std::lock_guard lock(workers_mutex_);
     if (flusher_ != nullptr) {
@@ -289,13 +292,24 @@ void StoreImpl::add_disk_stats(StoreStats& stats) {
   }
 }
 
-StoreStats StoreImpl::stats() {
+Result<void> StoreImpl::add_sizes(StoreStats& stats) {
+  stats.io_backend = context_.environment->backend();
+  stats.io_fallback = context_.environment->fallback_reason();
+  {
+    const Committer::Lock lock(committer_);
+    if (committer_.files_closed() && !context_.options.read_only) return {};
+    stats.pinned_bytes = pinned_bytes(context_);
+    for (const auto& family : context_.family_list()) add_family_stats(stats, *family);
+  }
+  add_disk_stats(stats);
+  return {};
+}
+
+StoreStats StoreImpl::stats() noexcept {
   StoreStats stats;
   if (context_.is_unusable()) return stats;
   const auto& counters = context_.counters;
   const auto io = context_.environment->counters();
-  stats.io_backend = context_.environment->backend();
-  stats.io_fallback = context_.environment->fallback_reason();
   stats.read_only = context_.options.read_only || context_.is_read_only();
   stats.next_sequence = committer_.next_sequence().value;
   stats.manifest_version = context_.manifest.version().value;
@@ -326,13 +340,13 @@ StoreStats StoreImpl::stats() {
   stats.read_buffer_bytes = context_.cold_reads.buffer_bytes();
   stats.recovered_rows = counters.recovered_rows.load();
   stats.damaged_rows = counters.damaged_rows.load();
-  {
-    const Committer::Lock lock(committer_);
-    if (committer_.files_closed() && !context_.options.read_only) return stats;
-    stats.pinned_bytes = pinned_bytes(context_);
-    for (const auto& family : context_.family_list()) add_family_stats(stats, *family);
+  if (!catch_no_memory([&] { return add_sizes(stats); })) {
+    stats.is_partial = true;
+    stats.io_backend.clear();
+    stats.io_fallback.clear();
+    stats.families.clear();
+    stats.disk_bytes = stats.pool_bytes = 0;
   }
-  add_disk_stats(stats);
   return stats;
 }
 

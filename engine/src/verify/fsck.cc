@@ -10,6 +10,7 @@
 #include <vectolith/verify.h>
 
 #include "io/environment.h"
+#include "no_memory.h"
 #include "verify/fsck_context.h"
 #include "verify/fsck_directory.h"
 #include "verify/fsck_findings.h"
@@ -140,9 +141,11 @@ Result<FsckReport> fsck_window(Directory& directory, const FsckOptions& options,
 }  // namespace engine
 
 Result<FsckReport> fsck(const std::string& path, const FsckOptions& options) {
-  VECTOLITH_TRY_ASSIGN(const auto environment, engine::environment_or_real(options.environment));
-  VECTOLITH_TRY_ASSIGN(const auto directory, environment->open_directory(path, false));
-  return engine::fsck_directory(*directory, options);
+  return catch_no_memory([&]() -> Result<FsckReport> {
+    VECTOLITH_TRY_ASSIGN(const auto environment, engine::environment_or_real(options.environment));
+    VECTOLITH_TRY_ASSIGN(const auto directory, environment->open_directory(path, false));
+    return engine::fsck_directory(*directory, options);
+  });
 }
 
 }  // namespace vectolith

@@ -10,6 +10,7 @@
 #include <vectolith/verify.h>
 
 #include "manifest/lock_wait.h"
+#include "no_memory.h"
 #include "verify/fsck_directory.h"
 #include "verify/repair_plan.h"
 
@@ -75,9 +76,11 @@ Result<RepairReport> repair_directory(Environment& environment, Directory& direc
 }  // namespace engine
 
 Result<RepairReport> repair(const std::string& path, const RepairOptions& options) {
-  VECTOLITH_TRY_ASSIGN(const auto environment, engine::environment_or_real(options.environment));
-  VECTOLITH_TRY_ASSIGN(const auto directory, environment->open_directory(path, false));
-  return engine::repair_directory(*environment, *directory, options);
+  return catch_no_memory([&]() -> Result<RepairReport> {
+    VECTOLITH_TRY_ASSIGN(const auto environment, engine::environment_or_real(options.environment));
+    VECTOLITH_TRY_ASSIGN(const auto directory, environment->open_directory(path, false));
+    return engine::repair_directory(*environment, *directory, options);
+  });
 }
 
 }  // namespace vectolith

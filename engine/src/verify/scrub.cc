@@ -5,6 +5,7 @@
 #include <algorithm>
 #include <utility>
 
+#include "no_memory.h"
 #include "verify/fsck_directory.h"
 #include "verify/read_pacer.h"
 #include "verify/scrub_window.h"
@@ -59,9 +60,11 @@ void append(FsckReport& whole, FsckReport&& piece) {
 }  // namespace engine
 
 Result<ScrubReport> scrub(const std::string& path, const ScrubOptions& options) {
-  VECTOLITH_TRY_ASSIGN(const auto environment, engine::environment_or_real(options.environment));
-  VECTOLITH_TRY_ASSIGN(const auto directory, environment->open_directory(path, false));
-  return engine::scrub_directory(*environment, *directory, options);
+  return catch_no_memory([&]() -> Result<ScrubReport> {
+    VECTOLITH_TRY_ASSIGN(const auto environment, engine::environment_or_real(options.environment));
+    VECTOLITH_TRY_ASSIGN(const auto directory, environment->open_directory(path, false));
+    return engine::scrub_directory(*environment, *directory, options);
+  });
 }
 
 }  // namespace vectolith

@@ -12,6 +12,7 @@
 #include <vectolith/format/record.h>
 #include <vectolith/verify.h>
 
+#include "no_memory.h"
 #include "verify/fsck_directory.h"
 #include "verify/loose_read.h"
 #include "verify/readable_rows.h"
@@ -146,16 +147,18 @@ class TraceSearch {
 }  // namespace engine
 
 Result<TraceReport> find_traces(const std::string& path, const Digest& digest, const TraceOptions& options) {
-  const auto is_zero = [](std::byte b) { return b == std::byte{0}; };
-  if (std::ranges::all_of(digest.bytes, is_zero) ||
-      (!options.vector.empty() && std::ranges::all_of(options.vector, is_zero)))
-    return fail(ErrorCode::kInvalidArgument, "zeros stand everywhere: they are not looked for");
-  VECTOLITH_TRY_ASSIGN(const auto environment, engine::environment_or_real(options.environment));
-  VECTOLITH_TRY_ASSIGN(const auto directory, environment->open_directory(path, false));
-  VECTOLITH_TRY_ASSIGN(const auto lock, engine::lock_shared(*directory));
-  const RepairOptions repair_options{.apply = false, .family_names = {}, .environment = environment};
-  VECTOLITH_TRY_ASSIGN(const auto plan, engine::plan_repair(*environment, *directory, repair_options));
-  return engine::TraceSearch(plan, *directory, digest, options).run();
+  return catch_no_memory([&]() -> Result<TraceReport> {
+    const auto is_zero = [](std::byte b) { return b == std::byte{0}; };
+    if (std::ranges::all_of(digest.bytes, is_zero) ||
+        (!options.vector.empty() && std::ranges::all_of(options.vector, is_zero)))
+      return fail(ErrorCode::kInvalidArgument, "zeros stand everywhere: they are not looked for");
+    VECTOLITH_TRY_ASSIGN(const auto environment, engine::environment_or_real(options.environment));
+    VECTOLITH_TRY_ASSIGN(const auto directory, environment->open_directory(path, false));
+    VECTOLITH_TRY_ASSIGN(const auto lock, engine::lock_shared(*directory));
+    const RepairOptions repair_options{.apply = false, .family_names = {}, .environment = environment};
+    VECTOLITH_TRY_ASSIGN(const auto plan, engine::plan_repair(*environment, *directory, repair_options));
+    return engine::TraceSearch(plan, *directory, digest, options).run();
+  });
 }
 
 }  // namespace vectolith

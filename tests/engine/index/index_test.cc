@@ -332,7 +332,7 @@ TEST_F(IndexTest, SaysThatMemoryIsRefusedAtTheStart) {
       pages_.refuse_after(allowed);
       const auto index = Index::create(options, epochs_, pages_);
       ASSERT_FALSE(index.has_value()) << allowed;
-      EXPECT_EQ(index.error().code(), ErrorCode::kNoSpace);
+      EXPECT_EQ(index.error().code(), ErrorCode::kNoMemory);
       EXPECT_EQ(pages_.live_bytes(), 0U);
     }
   }
@@ -350,7 +350,7 @@ TEST_F(IndexTest, StaysWholeWhenMemoryIsRefusedAtAnyAllocation) {
       const auto inserted = index->insert(hash_of(count), location_for(count));
       if (inserted.has_value()) continue;
       refused = true;
-      ASSERT_EQ(inserted.error().code(), ErrorCode::kNoSpace);
+      ASSERT_EQ(inserted.error().code(), ErrorCode::kNoMemory);
       expect_keys(*index, count);
       pages_.refuse_nothing();
       ASSERT_TRUE(index->insert(hash_of(count), location_for(count)).has_value()) << "memory is back";

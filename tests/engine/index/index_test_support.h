@@ -35,7 +35,7 @@ inline constexpr bool kSanitized = false;
 /// Memory from the heap that knows how much is out, and refuses after a number of allocations.
 class TestPages final : public PageSource {
  public:
-  void* allocate(std::size_t bytes) override {
+  void* allocate(std::size_t bytes) noexcept override {
     if (left_.fetch_sub(1) <= 0) return nullptr;
     void* const memory = ::operator new(bytes, std::align_val_t{64}, std::nothrow);
     if (memory == nullptr) return nullptr;

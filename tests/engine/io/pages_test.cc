@@ -30,7 +30,7 @@ TEST(AnonymousPages, TooManyAreNoSpace) {
   for (const std::size_t bytes : {SIZE_MAX, SIZE_MAX / 2, std::size_t{1} << 50}) {
     const auto pages = environment->allocate_pages(bytes);
     ASSERT_FALSE(pages.has_value()) << bytes;
-    EXPECT_EQ(pages.error().code(), ErrorCode::kNoSpace);
+    EXPECT_EQ(pages.error().code(), ErrorCode::kNoMemory);
   }
 }
 

@@ -100,11 +100,13 @@ TEST_F(Put, RejectsWhatIsNoVectorOfTheFamilyAndCountsWhy) {
   EXPECT_EQ(code(vector), ErrorCode::kRejected);
   EXPECT_EQ(code(std::vector<float>(kDim)), ErrorCode::kRejected);
   EXPECT_EQ(code(std::vector<float>(kDim, -0.0F)), ErrorCode::kRejected);
-  f.set_validator([](std::span<const std::byte>) { return std::optional<std::string>("no luck"); });
+  const auto with = [&](Validator validator) {
+    EXPECT_TRUE(f.set_validator(std::move(validator)).has_value());
+  };
+  with([](std::span<const std::byte>) { return std::optional<std::string>("no luck"); });
   EXPECT_NE(f.put(key_of(1), std::span<const float>(vector_of(1))).error().message().find("no luck"),
             std::string::npos);
-  f.set_validator(
-      [](std::span<const std::byte>) -> std::optional<std::string> { throw std::runtime_error("boom"); });
+  with([](std::span<const std::byte>) -> std::optional<std::string> { throw std::runtime_error("boom"); });
   EXPECT_NE(f.put(key_of(1), std::span<const float>(vector_of(1))).error().message().find("boom"),
             std::string::npos);
   const auto stats = store_->stats();

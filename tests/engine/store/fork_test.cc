@@ -114,7 +114,7 @@ class ForkTest : public StoreTest {
     const auto vector = vector_of(1);
     const auto bytes = std::as_bytes(std::span(vector));
     const BatchRow row{key_of(1), bytes};
-    f.set_validator({});
+    expect_closed(f.set_validator({}), "set_validator");
     expect_closed(f.put(key_of(1), std::span<const float>(vector)), "put");
     expect_closed(f.submit_put(key_of(1), bytes), "submit_put");
     expect_closed(f.put_batch({&row, 1}), "put_batch");

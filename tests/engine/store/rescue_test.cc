@@ -59,6 +59,33 @@ TEST_F(Faulty, FsyncOfASegmentIsNotTriedAgainAndItsRowsAreSavedElsewhere) {
   expect_holds(f, 50);
 }
 
+// Story: the rescue pointed the index at the copies and did not tell the snapshots, whose reads then found a
+// row that they do not hold, and erases left the rows that they do hold.
+TEST_F(Faulty, FsyncLeavesSnapshotsWithWhatTheyShowedAndErasesReachThem) {
+  open_faulty();
+  auto f = family();
+  for (std::uint64_t i = 0; i < 4; ++i) put(f, i);
+  const auto snapshot = store_->snapshot();
+  ASSERT_TRUE(snapshot.has_value());
+  faults_->decide([failed = false](const DiskChange& change) mutable {
+    const bool hit = is_segment(change) && change.kind == DiskChange::Kind::kDataSync && !failed;
+    failed = failed || hit;
+    return Verdict{.error = hit ? EIO : 0};
+  });
+  ASSERT_TRUE(store_->sync().has_value());
+  ASSERT_EQ(store_->stats().segments_poisoned, 1U);
+  for (std::uint64_t i = 0; i < 4; ++i) {
+    const auto then = snapshot->get(f, key_of(i));
+    ASSERT_TRUE(then.has_value() && then->has_value()) << i;
+    EXPECT_TRUE(same_bytes(***then, vector_of(i)));
+  }
+  ASSERT_TRUE(f.erase(key_of(2)).has_value());
+  EXPECT_FALSE((*snapshot->get(f, key_of(2))).has_value());
+  const auto views = snapshot->segments(f);
+  ASSERT_EQ(views->size(), 1U);
+  EXPECT_EQ(views->front().live_rows, 3U);
+}
+
 TEST_F(Faulty, WriteIsAnErrorTheRowIsInvisibleAndTheNextPutGoesElsewhere) {
   open_faulty();
   auto f = family();

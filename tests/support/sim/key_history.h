@@ -37,6 +37,8 @@ class KeyHistory {
     acked_ = std::max(acked_, index);
     if (is_durable) durable_ = std::max(durable_, index);
   }
+  /// The last step was refused and changed nothing: it must never show.
+  void withdraw() { steps_.pop_back(); }
   void refuse(std::size_t index) { steps_[index].state = Step::State::kRefused; }
   /// Everything acknowledged so far is durable.
   void make_durable() { durable_ = std::max(durable_, acked_); }

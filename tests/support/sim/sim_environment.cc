@@ -14,6 +14,7 @@
 #include "io/operation_chain.h"
 #include "io/system_error.h"
 #include "io/transfer.h"
+#include "support/refused_memory.h"
 #include "support/sim/sim_file.h"
 
 namespace vectolith::testing::sim {
@@ -47,11 +48,13 @@ class SimEnvironment::Queue final : public engine::IoQueue {
  public:
   explicit Queue(SimEnvironment& process) : process_(process) { process_.queues_.push_back(this); }
   ~Queue() override {
+    const OutsideEngine outside;
     while (!chains_.empty()) step();
     std::erase(process_.queues_, this);
   }
 
   Result<void> submit(std::span<IoOperation> operations) override {
+    const OutsideEngine outside;
     const auto outcome = process_.call(CallKind::kSubmit, "queue");
     engine::for_each_chain(operations,
                            [this](OperationChain chain) { chains_.push_back({chain, {}, false, 0}); });
@@ -67,6 +70,7 @@ class SimEnvironment::Queue final : public engine::IoQueue {
     return {};
   }
   Result<void> wait(const IoOperation& operation) override {
+    const OutsideEngine outside;
     while (!operation.done) {
       if (chains_.empty()) return fail(ErrorCode::kInternal, "waiting for what was never submitted");
       step();
@@ -74,6 +78,7 @@ class SimEnvironment::Queue final : public engine::IoQueue {
     return {};
   }
   std::size_t poll() override {
+    const OutsideEngine outside;
     const std::size_t before = in_flight();
     if (!chains_.empty()) step();
     return before - in_flight();
@@ -180,7 +185,10 @@ class SimEnvironment::QueuedWorker final : public engine::Worker {
   ~QueuedWorker() override { std::erase(process_.workers_, this); }
   void notify() noexcept override {}
   [[nodiscard]] const std::string& name() const noexcept { return name_; }
-  void run() { (void)step_(); }
+  void run() {
+    const InsideEngine inside;
+    (void)step_();
+  }
 
  private:
   SimEnvironment& process_;
@@ -224,6 +232,7 @@ void SimEnvironment::die() {
 }
 
 bool SimEnvironment::run_worker() {
+  const OutsideEngine outside;
   if (workers_.empty() || is_dead_) return false;
   pass(1'000'000);
   workers_[below(random_, workers_.size())]->run();
@@ -244,30 +253,42 @@ void SimEnvironment::fill_random(std::span<std::byte> bytes) {
 
 std::unique_ptr<engine::Worker> SimEnvironment::start_worker(std::string_view name,
                                                              std::function<std::chrono::nanoseconds()> step) {
+  const OutsideEngine outside;
   // Whoever starts this one blocks until it is through: its pauses are the time that passes.
   if (name == "lock-wait") {
-    for (auto pause = step(); pause < std::chrono::hours(1); pause = step())
+    const auto run = [&] {
+      const InsideEngine inside;
+      return step();
+    };
+    for (auto pause = run(); pause < std::chrono::hours(1); pause = run())
       pass(static_cast<std::uint64_t>(pause.count()));
   }
   return std::make_unique<QueuedWorker>(*this, name, std::move(step));
 }
 
 void SimEnvironment::run_parallel(std::size_t count, const std::function<void(std::size_t)>& task) {
+  const OutsideEngine outside;
   std::vector<std::size_t> order(count);
   for (std::size_t i = 0; i < count; ++i) order[i] = i;
   std::ranges::shuffle(order, random_);
-  for (const auto i : order) task(i);
+  for (const auto i : order) {
+    const InsideEngine inside;
+    task(i);
+  }
 }
 
 Result<std::unique_ptr<engine::Pages>> SimEnvironment::allocate_pages(std::size_t bytes) {
+  if (RefusedMemory::ask()) return std::unexpected(Error(ErrorCode::kNoMemory));
+  const OutsideEngine outside;
   if (const auto outcome = call(CallKind::kAllocatePages, "memory", 0, bytes);
       outcome.error != 0 && !is_dead_)
-    return fail(ErrorCode::kNoSpace, "memory is exhausted");
+    return std::unexpected(Error(ErrorCode::kNoMemory));
   return std::make_unique<SimPages>(bytes);
 }
 
 Result<std::unique_ptr<engine::Directory>> SimEnvironment::open_directory(const std::string& path,
                                                                           bool create) {
+  const OutsideEngine outside;
   if (const auto outcome = call(CallKind::kOpen, path); outcome.error != 0)
     return engine::fail_errno(outcome.error, "open", path);
   auto* state = disk_.find_directory(path);
@@ -278,6 +299,7 @@ Result<std::unique_ptr<engine::Directory>> SimEnvironment::open_directory(const 
 }
 
 Result<std::unique_ptr<engine::IoQueue>> SimEnvironment::make_queue(std::uint32_t) {
+  const OutsideEngine outside;
   if (const auto outcome = call(CallKind::kMakeQueue, "queue"); outcome.error != 0)
     return engine::fail_errno(outcome.error, "io_uring_setup", "queue");
   return std::make_unique<Queue>(*this);

@@ -10,6 +10,7 @@
 
 #include "io/system_error.h"
 #include "io/transfer.h"
+#include "support/refused_memory.h"
 
 namespace vectolith::testing::sim {
 namespace {
@@ -26,6 +27,7 @@ class SimMapping final : public engine::Mapping {
   }
   void advise(std::uint64_t, std::uint64_t, engine::MapAdvice) noexcept override {}
   Result<void> populate(std::uint64_t offset, std::uint64_t length) override {
+    const OutsideEngine outside;
     if (offset > bytes_.size() || length > bytes_.size() - offset)
       return engine::fail_errno(EFAULT, "populate", name_);
     const auto outcome = process_.call(CallKind::kPopulate, name_, offset, length);
@@ -116,6 +118,7 @@ int SimFile::sync_once(std::uint64_t before) {
 }
 
 Result<void> SimFile::preallocate(std::uint64_t offset, std::uint64_t length) {
+  const OutsideEngine outside;
   const auto outcome = process_.call(CallKind::kPreallocate, name_, offset, length);
   if (outcome.error != 0) return engine::fail_errno(outcome.error, "fallocate", path_);
   if (!process_.disk().preallocate(*inode_, offset, length))
@@ -124,6 +127,7 @@ Result<void> SimFile::preallocate(std::uint64_t offset, std::uint64_t length) {
 }
 
 Result<void> SimFile::punch(std::uint64_t offset, std::uint64_t length) {
+  const OutsideEngine outside;
   const auto outcome = process_.call(CallKind::kPunch, name_, offset, length);
   if (outcome.error != 0) return engine::fail_errno(outcome.error, "punch", path_);
   process_.disk().punch(*inode_, offset, length);
@@ -131,6 +135,7 @@ Result<void> SimFile::punch(std::uint64_t offset, std::uint64_t length) {
 }
 
 Result<bool> SimFile::try_lock(LockMode mode) {
+  const OutsideEngine outside;
   const auto outcome = process_.call(CallKind::kLock, name_);
   if (outcome.error != 0) return engine::fail_errno(outcome.error, "flock", path_);
   if (inode_->writes_in_flight > 0) return false;
@@ -142,11 +147,13 @@ Result<bool> SimFile::try_lock(LockMode mode) {
 }
 
 Result<void> SimFile::unlock() {
+  const OutsideEngine outside;
   inode_->locks.erase(this);
   return {};
 }
 
 Result<std::size_t> SimFile::read_at(std::uint64_t offset, std::span<std::byte> bytes) const {
+  const OutsideEngine outside;
   engine::IoOperation::Buffer buffer{.data = bytes.data(), .bytes = bytes.size()};
   const auto call = [this](const iovec* buffers, int count, std::int64_t at) -> std::int64_t {
     return read_some(buffers, count, static_cast<std::uint64_t>(at));
@@ -157,6 +164,7 @@ Result<std::size_t> SimFile::read_at(std::uint64_t offset, std::span<std::byte> 
 }
 
 Result<void> SimFile::write_at(std::uint64_t offset, std::span<const std::byte> bytes) {
+  const OutsideEngine outside;
   engine::IoOperation::Buffer buffer{.data = const_cast<std::byte*>(bytes.data()), .bytes = bytes.size()};
   const auto call = [this](const iovec* buffers, int count, std::int64_t at) -> std::int64_t {
     return write_some(buffers, count, static_cast<std::uint64_t>(at));
@@ -167,12 +175,14 @@ Result<void> SimFile::write_at(std::uint64_t offset, std::span<const std::byte> 
 }
 
 Result<void> SimFile::data_sync() {
+  const OutsideEngine outside;
   if (const int error = sync_once(process_.disk().next_change()); error != 0)
     return engine::fail_errno(error, "fdatasync", path_);
   return {};
 }
 
 Result<std::unique_ptr<engine::Mapping>> SimFile::map() const {
+  const OutsideEngine outside;
   const auto outcome = process_.call(CallKind::kMap, name_);
   if (outcome.error != 0) return engine::fail_errno(outcome.error, "mmap", path_);
   return std::make_unique<SimMapping>(process_, name_, process_.disk().cache_of(*inode_));
@@ -190,6 +200,7 @@ Result<void> SimDirectory::ask(CallKind kind, std::string_view name) const {
 }
 
 Result<std::unique_ptr<engine::File>> SimDirectory::open(std::string_view name, OpenMode mode) {
+  const OutsideEngine outside;
   VECTOLITH_TRY(ask(CallKind::kOpen, name));
   const std::string path = path_ + "/" + std::string(name);
   auto found = state_.names.find(std::string(name));
@@ -205,6 +216,7 @@ Result<std::unique_ptr<engine::File>> SimDirectory::open(std::string_view name, 
 }
 
 Result<void> SimDirectory::rename(std::string_view from, std::string_view to) {
+  const OutsideEngine outside;
   VECTOLITH_TRY(ask(CallKind::kRename, to));
   auto moved = state_.names.extract(std::string(from));
   if (moved.empty())
@@ -216,6 +228,7 @@ Result<void> SimDirectory::rename(std::string_view from, std::string_view to) {
 }
 
 Result<void> SimDirectory::unlink(std::string_view name) {
+  const OutsideEngine outside;
   VECTOLITH_TRY(ask(CallKind::kUnlink, name));
   if (state_.names.erase(std::string(name)) == 0)
     return std::unexpected(
@@ -225,6 +238,7 @@ Result<void> SimDirectory::unlink(std::string_view name) {
 }
 
 Result<std::vector<std::string>> SimDirectory::list() const {
+  const OutsideEngine outside;
   VECTOLITH_TRY(ask(CallKind::kList, "."));
   std::vector<std::string> names;
   for (const auto& [name, inode] : state_.names) names.push_back(name);
@@ -233,6 +247,7 @@ Result<std::vector<std::string>> SimDirectory::list() const {
 }
 
 Result<void> SimDirectory::sync() {
+  const OutsideEngine outside;
   VECTOLITH_TRY(ask(CallKind::kDirectorySync, "."));
   state_.durable = state_.names;
   state_.unsynced.clear();

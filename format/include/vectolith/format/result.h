@@ -31,6 +31,7 @@ enum class ErrorCode : std::uint16_t {
   kInternal = 15,      ///< An invariant of the engine does not hold. A bug: please report it.
   kSpecMismatch = 16,  ///< A family exists under this name with another model spec.
   kNotAStore = 17,     ///< The directory holds no vectolith store.
+  kNoMemory = 18,      ///< Memory or a thread was refused. Nothing was changed: try again later.
   kCancelled = 19,     ///< The caller took an asynchronous operation back.
   kDeadlineExceeded = 20,  ///< An operation was not through at the time its caller set.
 };
@@ -40,21 +41,22 @@ std::string_view to_string(ErrorCode code) noexcept;
 
 /// An operating error: what happened, where, what was expected and what was found.
 ///
-/// Cheap to move and to copy (details are shared and immutable once built).
+/// Cheap to move and to copy (details are shared and immutable once built). An error is worth more than its
+/// details: those for which there is no memory are left out, code and errno never are.
 class Error {
  public:
-  explicit Error(ErrorCode code, std::string message);
+  explicit Error(ErrorCode code, std::string_view message = {}) noexcept;
 
   /// Each `with_` returns the error extended by one detail, for chaining at the place of the fault.
-  Error&& with_errno(int system_errno) &&;
-  Error&& with_file(std::string_view file) &&;
-  Error&& with_offset(std::uint64_t offset) &&;
-  Error&& with_expected(std::string expected) &&;
-  Error&& with_found(std::string found) &&;
+  Error&& with_errno(int system_errno) && noexcept;
+  Error&& with_file(std::string_view file) && noexcept;
+  Error&& with_offset(std::uint64_t offset) && noexcept;
+  Error&& with_expected(std::string_view expected) && noexcept;
+  Error&& with_found(std::string_view found) && noexcept;
 
   [[nodiscard]] ErrorCode code() const noexcept { return code_; }
   /// The errno of the failed system call, or 0.
-  [[nodiscard]] int system_errno() const noexcept;
+  [[nodiscard]] int system_errno() const noexcept { return system_errno_; }
   [[nodiscard]] const std::string& message() const noexcept;
   /// The file concerned, or empty.
   [[nodiscard]] const std::string& file() const noexcept;
@@ -67,7 +69,11 @@ class Error {
 
  private:
   struct Detail;
+  template <class Change>
+  Error&& amend(const Change& change) noexcept;
+
   ErrorCode code_;
+  int system_errno_ = 0;
   std::shared_ptr<Detail> detail_;  ///< Not shared while it is being built; immutable afterwards.
 };
 
@@ -79,8 +85,8 @@ class [[nodiscard]] Result : public std::expected<T, Error> {
 };
 
 /// Shorthand for `std::unexpected(Error(code, message))`.
-[[nodiscard]] inline std::unexpected<Error> fail(ErrorCode code, std::string message) {
-  return std::unexpected(Error(code, std::move(message)));
+[[nodiscard]] inline std::unexpected<Error> fail(ErrorCode code, std::string_view message) noexcept {
+  return std::unexpected(Error(code, message));
 }
 
 }  // namespace vectolith
