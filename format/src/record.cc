@@ -4,6 +4,7 @@
 
 #include <cstring>
 #include <string>
+#include <utility>
 
 #include <zstd.h>
 
@@ -68,25 +69,20 @@ Result<void> check_prefix(const RecordView& record) {
   return {};
 }
 
-Result<std::vector<std::byte>> decompress(std::span<const std::byte> stored, std::uint32_t raw_bytes) {
-  // The frame must announce the size that was summed, and fill the stored bytes alone: nothing is
-  // allocated on the word of a frame that says otherwise.
-  if (ZSTD_getFrameContentSize(stored.data(), stored.size()) != raw_bytes) {
+/// The frame must announce the size that was summed, and fill the stored bytes alone: nothing is allocated on
+/// the word of a frame that says otherwise.
+Result<void> check_frame(const RecordView& record) {
+  const std::byte* data = record.stored.data();
+  const std::size_t bytes = record.stored.size();
+  if (ZSTD_getFrameContentSize(data, bytes) != record.prefix.raw_bytes) {
     return corrupt("record: zstd frame disagrees with the raw size", kPayloadOffset,
-                   std::to_string(raw_bytes), "other");
+                   std::to_string(record.prefix.raw_bytes), "other");
   }
-  if (ZSTD_findFrameCompressedSize(stored.data(), stored.size()) != stored.size()) {
-    return corrupt("record: payload is not one whole zstd frame", kPayloadOffset,
-                   std::to_string(stored.size()), "other");
+  if (ZSTD_findFrameCompressedSize(data, bytes) != bytes) {
+    return corrupt("record: payload is not one whole zstd frame", kPayloadOffset, std::to_string(bytes),
+                   "other");
   }
-  std::vector<std::byte> raw(raw_bytes);
-  const std::size_t written = ZSTD_decompress(raw.data(), raw.size(), stored.data(), stored.size());
-  if (ZSTD_isError(written) != 0U) {
-    return corrupt("record: zstd cannot decompress", kPayloadOffset, std::to_string(raw_bytes) + " bytes",
-                   ZSTD_getErrorName(written));
-  }
-  if (written != raw_bytes) return corrupt("record: zstd frame is short", kPayloadOffset, raw_bytes, written);
-  return raw;
+  return {};
 }
 
 }  // namespace
@@ -171,11 +167,40 @@ Result<RecordView> decode_record(std::span<const std::byte> bytes, const Uuid& l
   return record;
 }
 
-Result<std::vector<std::byte>> record_payload(const RecordView& record) {
+struct PayloadDecoder::Zstd {
+  std::unique_ptr<ZSTD_DCtx, decltype(&ZSTD_freeDCtx)> context{ZSTD_createDCtx(), &ZSTD_freeDCtx};
+};
+
+PayloadDecoder::PayloadDecoder() noexcept = default;
+PayloadDecoder::~PayloadDecoder() = default;
+
+Result<std::span<const std::byte>> PayloadDecoder::decode(const RecordView& record) {
   // Again: the view may come from decode_record_header, which does not look at the prefix.
   VECTOLITH_TRY(check_prefix(record));
-  if ((record.prefix.flags & kRecordZstd) != 0) return decompress(record.stored, record.prefix.raw_bytes);
-  return std::vector<std::byte>(record.stored.begin(), record.stored.end());
+  if ((record.prefix.flags & kRecordZstd) == 0) return record.stored;
+  VECTOLITH_TRY(check_frame(record));
+  if (zstd_ == nullptr) zstd_ = std::make_unique<Zstd>();
+  if (zstd_->context == nullptr) return fail(ErrorCode::kNoMemory, "no memory to decompress a record");
+  raw_.resize(record.prefix.raw_bytes);
+  const std::size_t written = ZSTD_decompressDCtx(zstd_->context.get(), raw_.data(), raw_.size(),
+                                                  record.stored.data(), record.stored.size());
+  if (ZSTD_isError(written) != 0U) {
+    return corrupt("record: zstd cannot decompress", kPayloadOffset, std::to_string(raw_.size()) + " bytes",
+                   ZSTD_getErrorName(written));
+  }
+  if (written != raw_.size())
+    return corrupt("record: zstd frame is short", kPayloadOffset, raw_.size(), written);
+  return std::span<const std::byte>(raw_);
+}
+
+Result<std::vector<std::byte>> PayloadDecoder::copy(const RecordView& record) {
+  VECTOLITH_TRY_ASSIGN(const auto payload, decode(record));
+  if ((record.prefix.flags & kRecordZstd) != 0) return std::exchange(raw_, {});
+  return std::vector<std::byte>(payload.begin(), payload.end());
+}
+
+Result<std::vector<std::byte>> record_payload(const RecordView& record) {
+  return PayloadDecoder().copy(record);
 }
 
 }  // namespace vectolith::format

@@ -122,8 +122,16 @@ void PosixMapping::unlock(std::uint64_t offset, std::uint64_t length) noexcept {
 Result<void> PosixMapping::populate(std::uint64_t offset, std::uint64_t length) {
   VECTOLITH_TRY(check_range("populate", offset, length));
   auto rest = whole_pages(bytes_, offset, length);
+  // Populating loads a mapping under kRandom page by page, so the pages are asked for first: those of one row
+  // in one read, those of a column while the chunk before them is mapped.
+  auto to_ask = rest.size() > page_bytes() ? rest : rest.first(0);
   while (!rest.empty()) {
     const auto chunk = rest.first(std::min(rest.size(), kPopulateChunkBytes));
+    while (!to_ask.empty() && to_ask.data() <= chunk.data() + chunk.size()) {
+      const auto asked = to_ask.first(std::min(to_ask.size(), kPopulateChunkBytes));
+      static_cast<void>(madvise_through_signals(asked.data(), asked.size(), MADV_WILLNEED));
+      to_ask = to_ask.subspan(asked.size());
+    }
     VECTOLITH_TRY(populate_chunk(chunk));
     rest = rest.subspan(chunk.size());
   }

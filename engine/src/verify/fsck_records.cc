@@ -29,7 +29,11 @@ struct Step {
 class RecordRowsCheck {
  public:
   explicit RecordRowsCheck(const SegmentUnderCheck& segment)
-      : segment_(segment), findings_(segment.context.findings), header_(segment.header), fields_(segment) {}
+      : segment_(segment),
+        findings_(segment.context.findings),
+        header_(segment.header),
+        fields_(segment),
+        data_(segment.context.record_data) {}
 
   void run() {
     const bool is_active = segment_.entry.phase == SegmentPhase::kActive;
@@ -50,7 +54,7 @@ class RecordRowsCheck {
     return std::ranges::all_of(bytes, [](std::byte b) { return b == std::byte{0}; });
   }
 
-  [[nodiscard]] Step step_at(std::uint32_t unit, bool decompress) const {
+  [[nodiscard]] Step step_at(std::uint32_t unit, bool decompress) {
     const auto bytes = std::span(data_).subspan(std::size_t{unit} * kUnitBytes);
     const Uuid& life = header_.segment_uuid;
     Step step{.unit = unit, .units = 1, .record = std::nullopt, .error = std::nullopt};
@@ -65,7 +69,7 @@ class RecordRowsCheck {
       step.error = whole.error();
     } else if (!decompress) {
       return step;
-    } else if (auto payload = format::record_payload(*whole); !payload) {
+    } else if (auto payload = payloads_.decode(*whole); !payload) {
       step.error = payload.error();
     }
     return step;
@@ -88,7 +92,7 @@ class RecordRowsCheck {
   }
 
   /// The durable prefix that whole records themselves attest.
-  [[nodiscard]] std::uint32_t attested_watermark() const {
+  [[nodiscard]] std::uint32_t attested_watermark() {
     std::uint32_t watermark = std::min(segment_.rows_acknowledged(), units_);
     for (std::uint32_t unit = 0; unit < units_;) {
       const Step step = step_at(unit, false);
@@ -147,7 +151,8 @@ class RecordRowsCheck {
   const format::SegmentHeader& header_;
   RowFieldsCheck fields_;
   std::uint32_t units_ = 0;
-  std::vector<std::byte> data_;
+  std::vector<std::byte>& data_;
+  format::PayloadDecoder payloads_;
 };
 
 }  // namespace

@@ -193,7 +193,7 @@ class RecordJudge : private Judge {
       if (const auto head = format::decode_record_header(bytes, header_.segment_uuid, RowIndex(unit))) {
         record = *head;
         const auto body = format::decode_record(bytes, header_.segment_uuid, RowIndex(unit));
-        whole = body.has_value() && format::record_payload(*body).has_value();
+        whole = body.has_value() && payloads_.decode(*body).has_value();
         if (whole) record = *body;
       }
       visit(unit, record, whole);
@@ -232,6 +232,7 @@ class RecordJudge : private Judge {
   }
 
   std::vector<std::byte> data_;
+  format::PayloadDecoder payloads_;
   bool in_gap_ = false;
 };
 

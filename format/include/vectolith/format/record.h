@@ -4,6 +4,7 @@
 
 #include <cstddef>
 #include <cstdint>
+#include <memory>
 #include <span>
 #include <type_traits>
 #include <vector>
@@ -92,8 +93,30 @@ struct RecordView {
 Result<RecordView> decode_record_header(std::span<const std::byte> bytes, const Uuid& life, RowIndex unit);
 /// As above and checks the payload's sum.
 Result<RecordView> decode_record(std::span<const std::byte> bytes, const Uuid& life, RowIndex unit);
-/// The payload, decompressed. Errors: kCorruption (sizes that disagree, zstd errors); never allocates
-/// more than raw_bytes, which is at most kRecordPayloadBytesMax.
+
+/// Decodes the payloads of many records.
+///
+/// What zstd sets up for a decompression is kept for the next one: where a hypervisor traps CPUID that costs
+/// 8 us, more than a short payload. Threads: one at a time.
+class PayloadDecoder {
+ public:
+  PayloadDecoder() noexcept;
+  PayloadDecoder(const PayloadDecoder&) = delete;
+  PayloadDecoder& operator=(const PayloadDecoder&) = delete;
+  ~PayloadDecoder();
+  /// The payload, decompressed. Errors: kCorruption (sizes that disagree, zstd errors); never allocates
+  /// more than raw_bytes, which is at most kRecordPayloadBytesMax.
+  /// Lifetime: until the next call, and as long as the bytes of `record`.
+  Result<std::span<const std::byte>> decode(const RecordView& record);
+  /// As `decode`, in memory of its own.
+  Result<std::vector<std::byte>> copy(const RecordView& record);
+
+ private:
+  struct Zstd;
+  std::unique_ptr<Zstd> zstd_;  ///< Null until it is needed.
+  std::vector<std::byte> raw_;
+};
+/// The payload of one record. Errors: as PayloadDecoder::decode.
 Result<std::vector<std::byte>> record_payload(const RecordView& record);
 
 }  // namespace vectolith::format
