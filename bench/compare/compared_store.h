@@ -28,6 +28,7 @@ enum class Purpose : std::uint8_t {
   kLoad,       ///< Many new rows in batches, durable when `sync` returns.
   kServe,      ///< Reads of what fits into memory, and puts.
   kColdReads,  ///< Reads of what does not.
+  kColdMetas,  ///< As kColdReads; nor is anything else to be kept in memory.
 };
 
 /// How to open a store.

@@ -37,15 +37,17 @@ class VectolithClient final : public Client {
     return must(family_.multi_get_copy(keys, matrix, {found_.get(), keys.size()}), "multi_get_copy");
   }
   void scan(const RowsVisitor& visit) override {
-    for (const auto segments = must(family_.segments(), "segments"); const auto& segment : segments) {
-      if (segment.live_rows == segment.rows) {
-        visit({segment.base, std::size_t{segment.rows} * segment.stride_bytes});
-        continue;
+    const auto show = [&](const RowBlock& block) {
+      if (block.are_all_live()) {
+        visit({block.base, std::size_t{block.rows} * block.stride_bytes});
+        return true;
       }
-      for (std::uint32_t row = 0; row < segment.rows; ++row) {
-        if (segment.is_live(row)) visit(segment.vector(row));
+      for (std::uint32_t row = 0; row < block.rows; ++row) {
+        if (block.is_live(row)) visit(block.vector(row));
       }
-    }
+      return true;
+    };
+    must(family_.scan(show), "scan");
   }
   void put(const Key& key, std::span<const std::byte> vector) override {
     must(family_.put(key, vector, {.durability = durability_, .replace = true}), "put");
@@ -71,7 +73,12 @@ class VectolithStore final : public ComparedStore {
   explicit VectolithStore(const OpenOptions& options)
       : store_(open_store(options.directory)),
         family_(open_family(*store_, options.dim)),
-        durability_(options.durability) {}
+        durability_(options.durability) {
+    if (options.purpose == Purpose::kColdMetas) must(family_.place(Placement::kCold), "place");
+    // Who may not lock so much memory does without.
+    if (options.purpose == Purpose::kColdReads && !family_.place(Placement::kCold, true))
+      must(family_.place(Placement::kCold), "place");
+  }
   ~VectolithStore() override { must(store_->close(), "close"); }
 
   std::unique_ptr<Client> client() override {
@@ -96,7 +103,9 @@ const Registration kRegistration({
     .rank = 0,
     .name = "vectolith",
     .title = "Vectolith",
-    .settings = "all defaults; a ReadScope for every 64 gets; batches by put_batch, buffered, then sync",
+    .settings = "all defaults; a ReadScope for every 64 gets; batches by put_batch, buffered, then sync; "
+                "cold: placed "
+                "kCold, metas pinned",
     .zero_copy = true,
     .metas_apart = true,
     .version = [] { return std::string(VECTOLITH_BENCH_VERSION); },

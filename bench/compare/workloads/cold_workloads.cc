@@ -54,9 +54,9 @@ Json read_cold(Cell& cell, ComparedStore& store, std::size_t step, Read&& read) 
   return figures;
 }
 
-std::unique_ptr<ComparedStore> open_cold(Cell& cell) {
+std::unique_ptr<ComparedStore> open_cold(Cell& cell, Purpose purpose = Purpose::kColdReads) {
   cell.drop_caches();
-  return cell.open(Purpose::kColdReads);
+  return cell.open(purpose);
 }
 
 Json cold_get(Cell& cell) {
@@ -87,7 +87,7 @@ Json cold_multi_get(Cell& cell) { return multi_get(cell, *open_cold(cell)); }
 
 /// As above, after the metas that the opening has read were put out again.
 Json cold_multi_get_cold_metas(Cell& cell) {
-  const auto store = open_cold(cell);
+  const auto store = open_cold(cell, Purpose::kColdMetas);
   const auto page = static_cast<std::uintptr_t>(::sysconf(_SC_PAGESIZE));
   const auto metas = store->metas();
   for (const auto range : metas) {

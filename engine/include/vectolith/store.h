@@ -165,6 +165,8 @@ struct RowBlock {
   const SegmentView* view = nullptr;      ///< The segment's frozen state.
 
   [[nodiscard]] bool is_live(std::uint32_t row) const noexcept { return view->is_live(first_row + row); }
+  /// True if no row of the whole segment is dead, so that the block may be used as one matrix.
+  [[nodiscard]] bool are_all_live() const noexcept { return view->live_rows == view->rows; }
   [[nodiscard]] std::span<const std::byte> vector(std::uint32_t row) const noexcept {
     return {base + std::size_t{row} * stride_bytes, stride_bytes};
   }
