@@ -97,6 +97,8 @@ Result<void> PosixMapping::check_range(std::string_view action, std::uint64_t of
 Result<void> PosixMapping::lock(std::uint64_t offset, std::uint64_t length) {
   VECTOLITH_TRY(check_range("lock", offset, length));
   const auto pages = whole_pages(bytes_, offset, length);
+  // All of it will be read, so it may as well be read and mapped by 2 MiB, where the kernel can.
+  if (!pages.empty()) static_cast<void>(madvise_through_signals(pages.data(), pages.size(), MADV_HUGEPAGE));
   // Not mlock, which the sanitizers replace by nothing.
   if (pages.empty() || ::mlock2(pages.data(), pages.size(), 0) == 0) return {};
   const int error = errno;
@@ -116,7 +118,10 @@ Result<void> PosixMapping::lock(std::uint64_t offset, std::uint64_t length) {
 void PosixMapping::unlock(std::uint64_t offset, std::uint64_t length) noexcept {
   if (offset >= bytes_.size()) return;
   const auto pages = whole_pages(bytes_, offset, std::min(length, bytes_.size() - offset));
-  if (!pages.empty()) ::munlock(pages.data(), pages.size());
+  if (pages.empty()) return;
+  ::munlock(pages.data(), pages.size());
+  // What is taken back now comes back as it is needed, not by 2 MiB.
+  static_cast<void>(madvise_through_signals(pages.data(), pages.size(), MADV_NOHUGEPAGE));
 }
 
 Result<void> PosixMapping::populate(std::uint64_t offset, std::uint64_t length) {

@@ -107,14 +107,14 @@ Result<void> UringQueue::submit(std::span<IoOperation> operations) {
     return std::unexpected(*broken_);
   }
   for_each_chain(operations, [this](OperationChain chain) { advance(chain); });
-  push();
+  if (!has_lone_sync()) push();
   if (broken_) return std::unexpected(*broken_);
   return {};
 }
 
 Result<void> UringQueue::wait(const IoOperation& operation) {
   if (operation.done) return {};  // Its result is known, whatever became of the queue since.
-  static_cast<void>(check_usable());
+  if (check_usable() && has_lone_sync() && &ready_.front().head() == &operation) run_lone_sync();
   while (!operation.done) {
     if (in_flight_ == 0)
       return fail(ErrorCode::kInternal, "waiting for an operation that was never submitted");
@@ -123,6 +123,16 @@ Result<void> UringQueue::wait(const IoOperation& operation) {
   }
   if (broken_) return std::unexpected(*broken_);
   return {};
+}
+
+bool UringQueue::has_lone_sync() const noexcept {
+  return in_flight_ == 1 && ready_.size() == 1 && ready_.front().head().kind == IoOperation::Kind::kDataSync;
+}
+
+void UringQueue::run_lone_sync() {
+  OperationChain chain = ready_.front();
+  spare_.splice(spare_.begin(), ready_, ready_.begin());
+  end_head(chain, data_sync_once(posix_file(chain.head())->fd(), cells_));
 }
 
 std::size_t UringQueue::poll() {

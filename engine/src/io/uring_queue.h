@@ -53,6 +53,10 @@ class UringQueue final : public IoQueue {
     std::uint64_t started_ns = 0;
   };
 
+  /// Whether all there is to do is one data sync, which then waits for `wait`: the ring hands syncs to a
+  /// thread of the kernel, and where nothing runs beside, that costs two wake-ups for nothing.
+  [[nodiscard]] bool has_lone_sync() const noexcept;
+  void run_lone_sync();
   int open_ring(std::uint32_t depth);
   /// Whether the queue can be used. It can't in a forked child, which lets go of it here.
   bool check_usable();

@@ -119,11 +119,11 @@ struct FamilyState : std::enable_shared_from_this<FamilyState> {
     });
   }
 
- private:
   static bool holds_key(const MappedSegment& segment, std::uint32_t row, const Key& key) {
     return std::memcmp(segment.head(row), &key, sizeof(Key)) == 0 || is_planted(PlantedBug::kCompareHashOnly);
   }
 
+ private:
   mutable std::mutex validator_mutex_;
   std::shared_ptr<const Validator> validator_;
   std::atomic<bool> has_validator_{false};

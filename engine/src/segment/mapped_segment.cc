@@ -14,20 +14,22 @@
 namespace vectolith::engine {
 namespace {
 
-constexpr std::size_t kZeroChunkBytes = 1U << 20;
+/// Of a segment that takes small commits: one in a hundred or so pays for the blocks of the others.
+constexpr std::uint64_t kAheadBytes = 512U << 10;
 
-Result<void> write_zeros(File& file, std::uint64_t length) {
-  const std::vector<std::byte> zeros(kZeroChunkBytes);
-  for (std::uint64_t offset = 0; offset < length; offset += zeros.size()) {
-    const auto chunk = std::min<std::uint64_t>(zeros.size(), length - offset);
-    VECTOLITH_TRY(file.write_at(offset, std::span(zeros).first(chunk)));
+constexpr std::size_t kZeroBytes = 256U << 10;
+
+/// A failure is left to the write of the rows.
+void write_zeros(File& file, std::uint64_t offset, std::uint64_t length) noexcept {
+  alignas(4'096) static const std::array<std::byte, kZeroBytes> zeros{};
+  for (std::uint64_t done = 0; done < length; done += kZeroBytes) {
+    const auto chunk = std::span(zeros).first(std::min<std::uint64_t>(kZeroBytes, length - done));
+    if (!file.write_at(offset + done, chunk)) return;
   }
-  return {};
 }
 
-Result<void> initialise_file(File& file, const format::SegmentHeader& header, bool prewrite) {
+Result<void> initialise_file(File& file, const format::SegmentHeader& header) {
   VECTOLITH_TRY(file.preallocate(0, header.file_bytes));
-  if (prewrite) VECTOLITH_TRY(write_zeros(file, header.footer_offset));
   VECTOLITH_TRY(file.write_at(0, format::encode_segment_header(header)));
   return file.data_sync();
 }
@@ -44,7 +46,7 @@ MappedSegment::MappedSegment(const format::SegmentHeader& header, std::unique_pt
 
 Result<std::shared_ptr<MappedSegment>> MappedSegment::create(Directory& directory,
                                                              const format::SegmentHeader& header,
-                                                             bool prewrite, std::pmr::memory_resource& heap) {
+                                                             std::pmr::memory_resource& heap) {
   const std::string name = format::segment_name(header.segment_id);
   VECTOLITH_TRY_ASSIGN(auto file, directory.open(name, OpenMode::kCreateNew));
   auto made = catch_no_memory([&]() -> Result<std::shared_ptr<MappedSegment>> {
@@ -53,7 +55,7 @@ Result<std::shared_ptr<MappedSegment>> MappedSegment::create(Directory& director
       return std::unexpected(
           Error(ErrorCode::kLocked, "a new segment file is locked").with_file(file->path()));
     }
-    VECTOLITH_TRY(initialise_file(*file, header, prewrite));
+    VECTOLITH_TRY(initialise_file(*file, header));
     // A segment counts only once its name is durable (rule R9): without this a crash can keep the
     // manifest edit and lose the file that it names.
     if (!is_planted(PlantedBug::kNoDirectorySync)) VECTOLITH_TRY(directory.sync());
@@ -106,6 +108,15 @@ Result<File*> MappedSegment::read_file(Directory& directory, OpenMode mode) cons
     late.file.store(late.owner.get(), std::memory_order_release);
   }
   return late.owner.get();
+}
+
+void MappedSegment::write_ahead(std::uint32_t row) noexcept {
+  if (row < rows_written_ahead_ || row >= capacity()) return;
+  const std::uint64_t wanted = std::max<std::uint64_t>(1, kAheadBytes / header_.row_bytes);
+  const auto rows = static_cast<std::uint32_t>(std::min<std::uint64_t>(wanted, capacity() - row));
+  if (!holds_records()) write_zeros(*file_, vector_offset(row), std::uint64_t{rows} * header_.row_bytes);
+  write_zeros(*file_, meta_offset(row), std::uint64_t{rows} * 64);
+  rows_written_ahead_ = row + rows;
 }
 
 Error MappedSegment::truncated_at(std::uint32_t row) const {

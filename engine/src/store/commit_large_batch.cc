@@ -48,7 +48,7 @@ Result<void> Committer::commit_large_batch(PendingWrite& write, std::span<const 
     for (std::size_t first = 0; first < items.size(); first += chunks.back().size()) {
       reserve_more(segments, 1);
       reserve_more(chunks, 1);
-      VECTOLITH_TRY_ASSIGN(auto segment, factory_.create(family, family.segment_bytes_target, false));
+      VECTOLITH_TRY_ASSIGN(auto segment, factory_.create(family, family.segment_bytes_target));
       segments.push_back(segment);
       chunks.push_back(
           items.subspan(first, std::min<std::size_t>(segment->capacity(), items.size() - first)));

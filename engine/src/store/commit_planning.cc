@@ -178,7 +178,7 @@ Result<std::shared_ptr<MappedSegment>> Committer::next_segment(FamilyState& fami
   VECTOLITH_TRY_ASSIGN(const auto capacity, factory_.capacity(family, bytes));
   if (capacity < rows)
     bytes = std::max<std::uint64_t>(bytes, rows * (family.row_bytes + 64ULL) + kSegmentOverheadBytes);
-  VECTOLITH_TRY_ASSIGN(auto made, factory_.create_active(family, bytes, false));
+  VECTOLITH_TRY_ASSIGN(auto made, factory_.create_active(family, bytes));
   if (made->capacity() < rows)
     return fail(ErrorCode::kNoSpace, "the disk holds no segment large enough for the write");
   return made;

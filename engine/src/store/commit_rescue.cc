@@ -89,7 +89,7 @@ Result<void> Committer::save_rows(FamilyState& family, const std::shared_ptr<Map
                                   std::optional<Error>& lost) {
   const std::uint32_t durable = segment->rows_durable();
   VECTOLITH_TRY(reserve_ordinals(family, 1));
-  VECTOLITH_TRY_ASSIGN(const auto fresh, factory_.create(family, segment->header().file_bytes, false));
+  VECTOLITH_TRY_ASSIGN(const auto fresh, factory_.create(family, segment->header().file_bytes));
   attach_segment(family, fresh);
   std::uint32_t next = 0;
   std::vector<MovedRow> moved;

@@ -15,7 +15,7 @@ namespace {
 constexpr std::size_t kGroupRowsMax = 16'384;
 constexpr std::uint32_t kQueueDepth = 64;
 constexpr std::uint64_t kSequenceBlock = std::uint64_t{1} << 24;
-constexpr double kSmallCommitBytes = 256.0 * 1'024;
+constexpr std::uint64_t kSmallCommitBytes = 256ULL * 1'024;
 
 }  // namespace
 
@@ -142,7 +142,13 @@ Result<void> Committer::reserve_sequences(std::size_t count) {
 }
 
 void Committer::submit_operations() noexcept {
-  for (auto& run : runs_) append_operations(run, operations_);
+  for (auto& run : runs_) {
+    const std::uint64_t bytes = std::uint64_t{run.next_row - run.first_row} * run.segment->header().row_bytes;
+    // Worth a write of its own where commits are small; where large ones stream in, each block is written
+    // once.
+    if (run.needs_sync && bytes < kSmallCommitBytes) run.segment->write_ahead(run.next_row);
+    append_operations(run, operations_);
+  }
   journal_operation_ = operations_.size();
   journal_buffers_.clear();
   if (!journal_rows_.empty()) {
@@ -197,7 +203,6 @@ void Committer::await_syncs() noexcept {
 }
 
 void Committer::finish_syncs() noexcept {
-  double synced_bytes = 0;
   failed_.clear();
   const auto settle = [&](const std::shared_ptr<MappedSegment>& segment, std::uint32_t rows,
                           const IoOperation& sync) {
@@ -210,11 +215,8 @@ void Committer::finish_syncs() noexcept {
     std::erase(dirty_, segment);
     if (std::ranges::find(witnessed_, segment) == witnessed_.end()) witnessed_.push_back(segment);
   };
-  bool any_sync = false;
   for (auto& run : runs_) {
     if (run.error || !run.needs_sync) continue;
-    any_sync = true;
-    synced_bytes += static_cast<double>(run.next_row - run.first_row) * run.segment->header().row_bytes;
     settle(run.segment, run.next_row, operations_[run.first_operation + run.write_operations]);
   }
   std::size_t next = journal_operation_ + (journal_rows_.empty() ? 0 : 1);
@@ -227,10 +229,6 @@ void Committer::finish_syncs() noexcept {
     }
   }
   for (const auto& segment : extra_syncs_) settle(segment, segment->rows(), operations_[next++]);
-  if (any_sync) {
-    bytes_per_sync_ = 0.95 * bytes_per_sync_ + 0.05 * std::min(synced_bytes, 4 * kSmallCommitBytes);
-    small_commits_.store(bytes_per_sync_ < kSmallCommitBytes, std::memory_order_relaxed);
-  }
   // A journal that failed cannot be trusted with deaths any more, and deaths have no other place.
   if (journal_error_) context_.fail_store(*journal_error_);
   for (auto& run : runs_) {

@@ -121,10 +121,6 @@ class Committer {
   /// Writes watermark rows for segments that became durable since the last witness. Needs the commit lock.
   void write_witness() noexcept;
   [[nodiscard]] JournalFile& journal() noexcept { return *journal_; }
-  /// True if commits were small lately: then prepared segments are worth zeroing.
-  [[nodiscard]] bool commits_are_small() const noexcept {
-    return small_commits_.load(std::memory_order_relaxed);
-  }
   /// Forgets everything about a family that was dropped. Needs the commit lock.
   void forget_family(const FamilyState& family) noexcept;
 
@@ -195,9 +191,7 @@ class Committer {
   std::uint64_t reserved_until_ = 1;
   std::atomic<std::uint64_t> last_commit_{0};
   std::atomic<std::uint64_t> durable_commit_{0};
-  std::atomic<bool> small_commits_{false};
   bool shut_ = false;
-  double bytes_per_sync_ = 1e9;                            ///< Moving average.
   std::vector<std::shared_ptr<MappedSegment>> dirty_;      ///< Have rows that no barrier covered.
   std::vector<std::shared_ptr<MappedSegment>> witnessed_;  ///< Became durable since the last witness.
 

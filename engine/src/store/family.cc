@@ -301,42 +301,15 @@ Result<void> Family::multi_get(const ReadScope& scope, std::span<const Key> keys
 Result<std::size_t> Family::multi_get_copy(std::span<const Key> keys, std::span<std::byte> matrix,
                                            std::span<bool> found) const {
   return catch_no_memory([&]() -> Result<std::size_t> {
-    // Few, so that rows are still in the processor's cache when they are copied; many keep the device busy.
-    constexpr std::size_t kGroup = 16;
-    constexpr std::size_t kColdGroup = 1'024;
-    const std::size_t row_bytes = state_->row_bytes;
-    if (found.size() != keys.size() || matrix.size() != keys.size() * row_bytes) {
+    if (found.size() != keys.size() || matrix.size() != keys.size() * state_->row_bytes) {
       return fail(ErrorCode::kInvalidArgument, "multi_get_copy needs one flag and one matrix row per key");
     }
     auto& context = store_->context();
     const auto scope = context.epochs.enter();
     const ReadPath reads(context, *state_);
-    std::array<Lookup, kGroup> few;
-    std::vector<Lookup> many;
-    std::span<Lookup> answers = few;
-    if (reads.is_cold()) {
-      many.resize(std::min(kColdGroup, keys.size()));
-      answers = many;
-    }
-    std::size_t hits = 0;
-    for (std::size_t first = 0; first < keys.size(); first += answers.size()) {
-      const auto group = keys.subspan(first, std::min(answers.size(), keys.size() - first));
-      const auto rows = matrix.subspan(first * row_bytes, group.size() * row_bytes);
-      if (many.empty()) {
-        VECTOLITH_TRY(reads.multi_get(group, answers.first(group.size())));
-      } else {
-        VECTOLITH_TRY(reads.multi_get_cold(group, answers.first(group.size()), rows));
-      }
-      for (std::size_t i = 0; i < group.size(); ++i) {
-        if (answers[i].status == Lookup::Status::kCorrupt) VECTOLITH_TRY(reads.error_of(group[i]));
-        found[first + i] = answers[i].status == Lookup::Status::kHit;
-        if (!found[first + i]) continue;
-        std::byte* const into = rows.data() + i * row_bytes;
-        if (answers[i].view.bytes().data() != into)
-          std::memcpy(into, answers[i].view.bytes().data(), row_bytes);
-        ++hits;
-      }
-    }
+    VECTOLITH_TRY_ASSIGN(const std::size_t hits, reads.is_cold()
+                                                     ? reads.multi_get_copy_cold(keys, matrix, found)
+                                                     : reads.multi_get_copy(keys, matrix, found));
     engine::add(context.counters.hits, hits);
     engine::add(context.counters.misses, keys.size() - hits);
     return hits;

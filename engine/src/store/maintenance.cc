@@ -11,9 +11,10 @@ namespace vectolith::engine {
 namespace {
 
 constexpr std::chrono::milliseconds kIdle{100};
-/// So many waits for a device between two steps say that the kernel takes mapped pages back.
-constexpr std::uint64_t kFaultsOfShortage = 8;
-constexpr std::uint64_t kShortageNs = 10'000'000'000;
+/// So many waits for a device between two steps say that the kernel takes mapped pages back: a thread that
+/// does nothing but wait for pages makes thousands, and one that begins to run some tens.
+constexpr std::uint64_t kFaultsOfShortage = 100;
+constexpr std::uint64_t kShortageNs = 3'000'000'000;
 
 }  // namespace
 
@@ -84,9 +85,7 @@ void Maintenance::prepare(FamilyState& family) {
   if (!lock) return;  // The committer makes the next one itself.
   if (family.prepared != nullptr || family.dropped.load()) return;
   const auto bytes = family.next_segment_bytes.load(std::memory_order_relaxed);
-  // Blocks written before take a barrier in half the time of fallocated ones, but cost a write of
-  // their own: worth it where commits are small, a waste where whole segments stream in.
-  auto made = factory_.create_active(family, bytes, committer_.commits_are_small());
+  auto made = factory_.create_active(family, bytes);
   if (made) {
     family.prepared = std::move(*made);
     family.wants_prepared.store(false);

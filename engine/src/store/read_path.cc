@@ -4,16 +4,15 @@
 
 #include <algorithm>
 #include <array>
-#include <utility>
+#include <cstring>
 #include <vector>
 
 namespace vectolith::engine {
 namespace {
 
-constexpr std::size_t kGroup = 16;
-constexpr std::size_t kAskedAtOnce = 1'024;   // Keys whose rows are loaded side by side.
-constexpr std::size_t kKeysPerRequest = 128;  // Of those, how many the kernel is asked for in one call.
-constexpr std::uint32_t kLinesAhead = 8;      // Of each vector; the hardware prefetcher follows on.
+constexpr std::size_t kProbes = 256;      // Keys whose index entries are looked up side by side.
+constexpr std::size_t kRowsAhead = 16;    // Keys whose rows are fetched before their turn.
+constexpr std::uint32_t kLinesAhead = 2;  // Of each vector; the hardware prefetcher follows on.
 
 /// A key whose row is read, if it is the row.
 struct ColdAnswer {
@@ -34,10 +33,6 @@ Result<void> ReadPath::check() const {
 }
 
 Result<void> ReadPath::error_of(const Key& key) const {
-  if (!is_cold()) {
-    VECTOLITH_TRY(find(key, {}));
-    return {};
-  }
   std::vector<std::byte> unused(family_.row_bytes);
   VECTOLITH_TRY(get_cold(key, {}, [&] { return unused.data(); }));
   return {};
@@ -56,53 +51,64 @@ void ReadPath::note_corruption(const Error& error) const {
   context_.report(Event::Kind::kCorruption, "a row read is damaged", error);
 }
 
-bool ReadPath::prefetch_candidate(std::uint64_t hash) const {
-  // The first candidate by tag is the row itself but for one in some ten thousand: its head and its
-  // vector are fetched before the key is compared.
-  const auto candidate = family_.index->find(hash, [](Location) { return true; });
-  if (!candidate) return true;
-  const MappedSegment* segment = family_.segments.get(candidate->ordinal);
-  if (segment == nullptr) return true;
-  __builtin_prefetch(segment->head(candidate->row));
-  const std::byte* vector = segment->vector(candidate->row);
+bool ReadPath::prefetch_row(const std::optional<Location>& candidate) const {
+  // The candidate by tag is the row itself but for one in some ten thousand: its head and its vector are
+  // fetched before the key is compared.
+  const FoundRow row = candidate ? row_at(*candidate) : FoundRow{};
+  if (row.segment == nullptr) return true;
+  __builtin_prefetch(row.segment->head(row.row));
+  const std::byte* vector = row.segment->vector(row.row);
   const std::size_t lines = std::min(kLinesAhead, (family_.row_bytes + 63) / 64);
   for (std::size_t line = 0; line < lines; ++line) __builtin_prefetch(vector + line * 64);
-  return segment->was_verified(candidate->row);
+  return row.segment->was_verified(row.row);
 }
 
-void ReadPath::bring_in(std::span<const Key> keys) const {
-  std::array<std::span<const std::byte>, 2 * kKeysPerRequest> ranges;  // No allocation in a warm batch.
+void ReadPath::bring_in(std::span<const std::optional<Location>> candidates) const {
+  std::array<std::span<const std::byte>, 2 * kProbes> ranges;
   std::size_t count = 0;
-  for (const auto& key : keys) {
-    const auto candidate = family_.index->find(context_.hasher(key), [](Location) { return true; });
-    if (!candidate) continue;
-    const MappedSegment* segment = family_.segments.get(candidate->ordinal);
-    if (segment == nullptr) continue;
-    ranges[count++] = {segment->head(candidate->row), sizeof(format::MetaRow)};
-    ranges[count++] = {segment->vector(candidate->row), family_.row_bytes};
-    if (count == ranges.size()) context_.environment->will_need({ranges.data(), std::exchange(count, 0)});
+  for (const auto& candidate : candidates) {
+    const FoundRow row = candidate ? row_at(*candidate) : FoundRow{};
+    if (row.segment == nullptr) continue;
+    ranges[count++] = {row.segment->head(row.row), sizeof(format::MetaRow)};
+    ranges[count++] = {row.segment->vector(row.row), family_.row_bytes};
   }
   context_.environment->will_need({ranges.data(), count});
 }
 
-bool ReadPath::multi_get_group(std::span<const Key> keys, std::span<Lookup> answers,
-                               std::span<const Key> coming) const {
-  std::array<std::uint64_t, kGroup> hashes;
-  for (std::size_t i = 0; i < keys.size(); ++i) {
-    hashes[i] = context_.hasher(keys[i]);
-    family_.index->prefetch(hashes[i]);
+FoundRow ReadPath::row_of(const std::optional<Location>& candidate, std::uint64_t hash,
+                          const Key& key) const {
+  if (!candidate) return {};
+  if (const FoundRow row = row_at(*candidate);
+      row.segment != nullptr && FamilyState::holds_key(*row.segment, row.row, key)) [[likely]]
+    return row;
+  const auto at = family_.find(hash, key);
+  return at ? row_at(*at) : FoundRow{};
+}
+
+template <class Visit>
+Result<void> ReadPath::find_grouped(std::span<const Key> keys, const Visit& visit) const {
+  VECTOLITH_TRY(check());
+  std::array<std::uint64_t, kProbes> hashes;
+  std::array<std::optional<Location>, kProbes> places;
+  const bool memory_is_short = context_.memory_is_short.load(std::memory_order_relaxed);
+  for (std::size_t first = 0; first < keys.size(); first += kProbes) {
+    const auto part = keys.subspan(first, std::min(kProbes, keys.size() - first));
+    const auto candidates = std::span(places).first(part.size());
+    for (std::size_t i = 0; i < part.size(); ++i) hashes[i] = context_.hasher(part[i]);
+    family_.index->find_candidates({hashes.data(), part.size()}, candidates);
+    bool were_asked = memory_is_short;
+    if (were_asked) bring_in(candidates);
+    std::size_t ahead = 0;
+    for (std::size_t i = 0; i < part.size(); ++i) {
+      for (; ahead < std::min(part.size(), i + kRowsAhead); ++ahead) {
+        if (prefetch_row(candidates[ahead]) || were_asked) continue;
+        were_asked = true;
+        bring_in(candidates.subspan(ahead));
+      }
+      VECTOLITH_TRY(visit(first + i, row_of(candidates[i], hashes[i], part[i])));
+    }
   }
-  bool were_read = true;
-  for (std::size_t i = 0; i < keys.size(); ++i) were_read &= prefetch_candidate(hashes[i]);
-  const bool must_ask = !were_read && !coming.empty();
-  if (must_ask) bring_in(coming);
-  for (std::size_t i = 0; i < keys.size(); ++i) {
-    answers[i] = {};
-    const auto at = family_.find(hashes[i], keys[i]);
-    if (!at) continue;
-    answers[i] = look(row_at(*at));
-  }
-  return must_ask;
+  return {};
 }
 
 Lookup ReadPath::look(const FoundRow& found) const {
@@ -113,21 +119,25 @@ Lookup ReadPath::look(const FoundRow& found) const {
 Result<void> ReadPath::multi_get(std::span<const Key> keys, std::span<Lookup> answers) const {
   if (keys.size() != answers.size())
     return fail(ErrorCode::kInvalidArgument, "multi_get needs one answer per key");
-  VECTOLITH_TRY(check());
-  std::size_t asked = 0;  // Keys whose rows were asked for already.
-  for (std::size_t first = 0; first < keys.size(); first += kGroup) {
-    const std::size_t count = std::min(kGroup, keys.size() - first);
-    auto coming = keys.subspan(first, std::min(kAskedAtOnce, keys.size() - first));
-    if (first < asked) coming = {};
-    if (context_.memory_is_short.load(std::memory_order_relaxed) && !coming.empty()) {
-      bring_in(coming);
-      coming = {};
-      asked = first + kAskedAtOnce;
-    }
-    if (multi_get_group(keys.subspan(first, count), answers.subspan(first, count), coming))
-      asked = first + kAskedAtOnce;
-  }
-  return {};
+  return find_grouped(keys, [&](std::size_t i, const FoundRow& found) -> Result<void> {
+    answers[i] = found.segment == nullptr ? Lookup{} : look(found);
+    return {};
+  });
+}
+
+Result<std::size_t> ReadPath::multi_get_copy(std::span<const Key> keys, std::span<std::byte> matrix,
+                                             std::span<bool> found) const {
+  std::size_t hits = 0;
+  const auto copy = [&](std::size_t i, const FoundRow& row) -> Result<void> {
+    found[i] = row.segment != nullptr;
+    if (!found[i]) return {};
+    VECTOLITH_TRY(verify(*row.segment, row.row));
+    std::memcpy(matrix.data() + i * family_.row_bytes, row.segment->vector(row.row), family_.row_bytes);
+    ++hits;
+    return {};
+  };
+  VECTOLITH_TRY(find_grouped(keys, copy));
+  return hits;
 }
 
 Result<void> ReadPath::read_cold(const FoundRow& found, std::byte* into) const {
@@ -201,6 +211,23 @@ Result<void> ReadPath::multi_get_cold(std::span<const Key> keys, std::span<Looku
     if (!error) answers[answer.key].view = view({answer.row, matrix.data() + answer.key * family_.row_bytes});
   }
   return {};
+}
+
+Result<std::size_t> ReadPath::multi_get_copy_cold(std::span<const Key> keys, std::span<std::byte> matrix,
+                                                  std::span<bool> found) const {
+  std::vector<Lookup> answers(keys.size());
+  VECTOLITH_TRY(multi_get_cold(keys, answers, matrix));
+  std::size_t hits = 0;
+  for (std::size_t i = 0; i < keys.size(); ++i) {
+    if (answers[i].status == Lookup::Status::kCorrupt) VECTOLITH_TRY(error_of(keys[i]));
+    found[i] = answers[i].status == Lookup::Status::kHit;
+    if (!found[i]) continue;
+    std::byte* const into = matrix.data() + i * family_.row_bytes;
+    if (answers[i].view.bytes().data() != into)
+      std::memcpy(into, answers[i].view.bytes().data(), family_.row_bytes);
+    ++hits;
+  }
+  return hits;
 }
 
 }  // namespace vectolith::engine

@@ -36,9 +36,11 @@ class ReadPath {
       return std::unexpected(std::move(open).error());
     return find_hashed(context_.hasher(key), key, options);
   }
-  /// Answers keys[i] in answers[i]; probes, row heads and vectors are fetched ahead in groups. What is not in
-  /// memory is loaded side by side.
+  /// Answers keys[i] in answers[i].
   Result<void> multi_get(std::span<const Key> keys, std::span<Lookup> answers) const;
+  /// Copies hit i into row i of `matrix`; returns the number of hits. Shapes: a row and a flag for each key.
+  Result<std::size_t> multi_get_copy(std::span<const Key> keys, std::span<std::byte> matrix,
+                                     std::span<bool> found) const;
 
   /// Whether reads of settled rows go past the page cache, by the members named `_cold`: they want memory of
   /// the caller's, row_bytes for each key.
@@ -63,6 +65,9 @@ class ReadPath {
   /// As `multi_get`; a vector that is read lies in row i of `matrix`.
   Result<void> multi_get_cold(std::span<const Key> keys, std::span<Lookup> answers,
                               std::span<std::byte> matrix) const;
+  /// As `multi_get_copy`.
+  Result<std::size_t> multi_get_copy_cold(std::span<const Key> keys, std::span<std::byte> matrix,
+                                          std::span<bool> found) const;
   /// The row of `key`, whose vector is still to be verified. After `check`.
   [[nodiscard]] std::optional<FoundRow> find_unverified(std::uint64_t hash, const Key& key,
                                                         const ReadOptions& options) const {
@@ -83,8 +88,6 @@ class ReadPath {
     }
     return verify_slow(segment, row);
   }
-  /// The error of a key that was answered kCorrupt; none if it is well by now.
-  Result<void> error_of(const Key& key) const;
   /// Errors: kClosed, kWrongFamily.
   Result<void> check() const;
 
@@ -110,16 +113,21 @@ class ReadPath {
     return segment.is_settled();
   }
   Result<void> read_cold(const FoundRow& found, std::byte* into) const;
+  /// The error of a key that was answered kCorrupt; none if it is well by now.
+  Result<void> error_of(const Key& key) const;
   Result<void> verify_slow(const MappedSegment& segment, std::uint32_t row) const;
   void note_corruption(const Error& error) const;
-  /// False if the candidate's row was not read since its segment was mapped: it may not be in memory.
-  bool prefetch_candidate(std::uint64_t hash) const;
-  /// Asks for all rows that the keys may name to be loaded, side by side.
-  void bring_in(std::span<const Key> keys) const;
-  /// `coming` are these keys and further ones, whose rows are asked for if one of these must be loaded.
-  /// Returns whether they were.
-  bool multi_get_group(std::span<const Key> keys, std::span<Lookup> answers,
-                       std::span<const Key> coming) const;
+  /// Shows `visit(i, row)` the row of each key in turn, null for a miss; probes, row heads and vectors are
+  /// fetched ahead. What is not in memory is loaded side by side.
+  template <class Visit>
+  Result<void> find_grouped(std::span<const Key> keys, const Visit& visit) const;
+  /// False if the row was not read since its segment was mapped: it may not be in memory.
+  bool prefetch_row(const std::optional<Location>& candidate) const;
+  /// Asks for these rows, at most kProbes, to be loaded side by side.
+  void bring_in(std::span<const std::optional<Location>> candidates) const;
+  /// The row of `key`, whose place `find_candidates` guessed; null for a miss.
+  [[nodiscard]] FoundRow row_of(const std::optional<Location>& candidate, std::uint64_t hash,
+                                const Key& key) const;
   [[nodiscard]] Lookup look(const FoundRow& found) const;
   [[nodiscard]] FoundRow row_at(Location at) const noexcept {
     return {family_.segments.get(at.ordinal), at.row};

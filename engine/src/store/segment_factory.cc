@@ -54,10 +54,10 @@ Result<std::uint32_t> SegmentFactory::capacity(const FamilyState& family, std::u
 }
 
 Result<std::shared_ptr<MappedSegment>> SegmentFactory::create(const FamilyState& family,
-                                                              std::uint64_t file_bytes, bool prewrite) {
+                                                              std::uint64_t file_bytes) {
   for (bool has_collected = false;;) {
     VECTOLITH_TRY_ASSIGN(const auto shape, geometry(family, file_bytes));
-    auto segment = MappedSegment::create(*context_.directory, header(family, shape), prewrite, context_.heap);
+    auto segment = MappedSegment::create(*context_.directory, header(family, shape), context_.heap);
     if (segment || segment.error().code() != ErrorCode::kNoSpace) return segment;
     // A dropped file keeps its blocks until it is unmapped: those that nobody can be reading any more are
     // unmapped now.
@@ -71,9 +71,8 @@ Result<std::shared_ptr<MappedSegment>> SegmentFactory::create(const FamilyState&
 }
 
 Result<std::shared_ptr<MappedSegment>> SegmentFactory::create_active(const FamilyState& family,
-                                                                     std::uint64_t file_bytes,
-                                                                     bool prewrite) {
-  VECTOLITH_TRY_ASSIGN(auto segment, create(family, file_bytes, prewrite));
+                                                                     std::uint64_t file_bytes) {
+  VECTOLITH_TRY_ASSIGN(auto segment, create(family, file_bytes));
   const std::array<format::Edit, 1> edits = {add_edit(*segment)};
   if (auto added = context_.manifest.commit(edits); !added) {
     // After an I/O error the edit may be on the medium all the same: then the file stays, as an orphan.

@@ -28,11 +28,11 @@ class SegmentFactory {
   /// When the disk is full, lets go of what was dropped; then halves the size down to the smallest that is
   /// useful.
   /// Errors: kNoSpace, kNoMemory, kIo.
-  Result<std::shared_ptr<MappedSegment>> create(const FamilyState& family, std::uint64_t file_bytes,
-                                                bool prewrite);
+  Result<std::shared_ptr<MappedSegment>> create(const FamilyState& family, std::uint64_t file_bytes);
+
   /// As `create`, and named in the manifest as active.
-  Result<std::shared_ptr<MappedSegment>> create_active(const FamilyState& family, std::uint64_t file_bytes,
-                                                       bool prewrite);
+  Result<std::shared_ptr<MappedSegment>> create_active(const FamilyState& family, std::uint64_t file_bytes);
+
   /// The manifest edit that adds `segment` to its family.
   static format::AddSegment add_edit(const MappedSegment& segment);
   /// Footer of a full or final segment, with the interned entries that its rows use. Errors: kIo.

@@ -110,6 +110,34 @@ TEST_P(UringQueueTest, BuffersBelongToTheKernelUntilItsCompletionsEvenIfTheRingB
   });
 }
 
+TEST_P(UringQueueTest, ABarrierThatIsAloneRunsWhereItIsWaitedForAndSeveralSideBySideOnTheRing) {
+  run_with_queue_in_child([&] {
+    const auto other = open_file("g");
+    std::array<IoOperation, 2> syncs{};
+    const auto expect_on_ring = [&](std::size_t count, std::uint64_t expected) {
+      syncs[0] = {.file = file_.get()};
+      syncs[1] = {.file = other.get()};
+      const auto before = environment_->counters();
+      must(queue_->submit(std::span(syncs).first(count)));
+      for (std::size_t i = 0; i < count; ++i) {
+        must(queue_->wait(syncs[i]));
+        EXPECT_EQ(syncs[i].error, 0);
+      }
+      const auto after = environment_->counters();
+      EXPECT_EQ(after.uring_submissions - before.uring_submissions, expected);
+      EXPECT_EQ(after.data_syncs - before.data_syncs, count);
+    };
+    expect_on_ring(1, 0);
+    expect_on_ring(2, 2);
+    // One that is not waited for by itself goes to the ring when somebody looks.
+    syncs[0] = {.file = file_.get()};
+    must(queue_->submit(std::span(syncs).first(1)));
+    while (!syncs[0].done) static_cast<void>(queue_->poll());
+    EXPECT_EQ(syncs[0].error, 0);
+    EXPECT_EQ(queue_->in_flight(), 0U);
+  });
+}
+
 TEST_P(UringQueueTest, WhereTheKernelMayCreateNoWorkerBarriersAndReadsAreDoneAllTheSame) {
   run_in_child([&] {
     file_->drop_cache(0, 0);
