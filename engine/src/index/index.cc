@@ -15,10 +15,6 @@ namespace {
 constexpr std::uint64_t kOwnBlockBytes = 64 << 10;
 /// Keys whose cache misses overlap: about as many as a core keeps in flight.
 constexpr std::size_t kGroupKeys = 16;
-/// Rows that insert_batch sorts by shard at a time.
-constexpr std::size_t kChunkRows = 4096;
-/// How far ahead a batch prefetches: about a memory latency's worth of inserts.
-constexpr std::size_t kPrefetchRows = 12;
 
 /// The tables every shard starts with.
 struct FirstTables {
@@ -168,42 +164,21 @@ bool Index::erase(std::uint64_t hash, Location location) {
   return Shard::Writer(shard_of_used(used)).erase(used, location);
 }
 
-Result<void> Index::insert_batch(std::span<const Row> rows) {
-  std::vector<std::uint32_t> starts(shards_.size() + 1);
-  while (!rows.empty()) {
-    const auto chunk = rows.first(std::min(rows.size(), kChunkRows));
-    VECTOLITH_TRY(insert_chunk(chunk, starts));
-    rows = rows.subspan(chunk.size());
-  }
-  return {};
+Index::Rebuild::Rebuild(Index& index, std::size_t part, std::size_t parts)
+    : index_(index), part_(part), parts_(parts) {
+  for (std::size_t shard = part; shard < index.shards_.size(); shard += parts)
+    writers_.emplace_back(index.shards_[shard]);
 }
 
-Result<void> Index::insert_chunk(std::span<const Row> rows, std::span<std::uint32_t> starts) {
-  std::ranges::fill(starts, 0);
-  for (const Row& row : rows) {
-    VECTOLITH_TRY(check_range(row.location));
-    ++starts[used_hash(row.hash) >> shard_shift_];
-  }
-  std::uint32_t start = 0;
-  for (std::uint32_t& count : starts) start += std::exchange(count, start);
-  std::array<std::uint16_t, kChunkRows> order;
-  for (std::size_t row = 0; row < rows.size(); ++row) {
-    order[starts[used_hash(rows[row].hash) >> shard_shift_]++] = static_cast<std::uint16_t>(row);
-  }
-  // Each start has advanced to its shard's end, which is where the next shard's rows begin.
-  for (std::size_t shard = 0, next = 0; shard < shards_.size(); ++shard) {
-    const std::size_t end = starts[shard];
-    if (next == end) continue;
-    Shard::Writer writer(shards_[shard]);
-    for (std::size_t ahead = next; next < end; ++next) {
-      for (; ahead < std::min(end, next + kPrefetchRows); ++ahead) {
-        shards_[shard].prefetch(used_hash(rows[order[ahead]].hash));
-      }
-      const Row& row = rows[order[next]];
-      VECTOLITH_TRY(writer.insert(used_hash(row.hash), row.location));
-    }
-  }
-  return {};
+Result<void> Index::Rebuild::insert(std::uint64_t hash, Location location) {
+  VECTOLITH_TRY(check_range(location));
+  const std::uint64_t used = used_hash(hash);
+  return writer_of(used).insert(used, location);
+}
+
+bool Index::Rebuild::replace(std::uint64_t hash, Location from, Location to) {
+  const std::uint64_t used = used_hash(hash);
+  return check_range(to).has_value() && writer_of(used).replace(used, from, to);
 }
 
 std::uint64_t Index::size() const noexcept {

@@ -4,6 +4,7 @@
 
 #include <cstddef>
 #include <cstdint>
+#include <deque>
 #include <memory>
 #include <optional>
 #include <span>
@@ -37,10 +38,7 @@ struct IndexOptions {
 class Index {
  public:
   static constexpr std::uint32_t kShardsMax = 4096;
-  struct Row {
-    std::uint64_t hash;
-    Location location;
-  };
+  class Rebuild;
 
   /// Errors: kInvalidArgument for a bad number of shards, kNoMemory.
   static Result<std::unique_ptr<Index>> create(const IndexOptions& options, EpochDomain& epochs,
@@ -90,9 +88,6 @@ class Index {
   void fill(std::uint64_t hash, Location location) noexcept;
   /// Gives a reserved slot back.
   void release(std::uint64_t hash) noexcept;
-  /// Inserts rows of absent keys, by shard and with prefetch, for a rebuild. On an error any part of
-  /// them may be in. Rows of different batches may come from several threads at a time.
-  Result<void> insert_batch(std::span<const Row> rows);
   /// Points the entry at `from` to `to`, keeping its frequency; false if it is not there.
   bool replace(std::uint64_t hash, Location from, Location to);
   /// Removes the entry; false if it is not there.
@@ -113,10 +108,33 @@ class Index {
     return shards_[used >> shard_shift_];
   }
   [[nodiscard]] Shard& shard_of_used(std::uint64_t used) noexcept { return shards_[used >> shard_shift_]; }
-  Result<void> insert_chunk(std::span<const Row> rows, std::span<std::uint32_t> starts);
 
   std::vector<Shard> shards_;
   unsigned shard_shift_;
+};
+
+/// Fills an index that nobody else writes to, without a lock for each row: holds every `parts`-th shard from
+/// number `part` on. Threads: one; other parts may be filled by others. Lifetime: the index outlives it.
+class Index::Rebuild {
+ public:
+  Rebuild(Index& index, std::size_t part, std::size_t parts);
+  /// Whether rows of this hash belong to this part. The members below want such ones.
+  [[nodiscard]] bool owns(std::uint64_t hash) const noexcept {
+    return (used_hash(hash) >> index_.shard_shift_) % parts_ == part_;
+  }
+  /// As the members of Index.
+  Result<void> insert(std::uint64_t hash, Location location);
+  bool replace(std::uint64_t hash, Location from, Location to);
+
+ private:
+  [[nodiscard]] Shard::Writer& writer_of(std::uint64_t used) noexcept {
+    return writers_[(used >> index_.shard_shift_) / parts_];
+  }
+
+  Index& index_;
+  std::size_t part_;
+  std::size_t parts_;
+  std::deque<Shard::Writer> writers_;
 };
 
 }  // namespace vectolith::engine

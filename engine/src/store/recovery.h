@@ -70,8 +70,9 @@ class Recovery {
   Result<void> build_indexes();
   Result<void> build_index(FamilyState& family);
   Result<void> insert_rows(FamilyState& family, std::span<const std::pair<std::uint64_t, Location>> rows,
-                           std::size_t partition, std::size_t partitions);
-  Result<void> insert_newest(FamilyState& family, std::uint64_t hash, Location location);
+                           Index::Rebuild& rebuild);
+  Result<void> insert_newest(FamilyState& family, Index::Rebuild& rebuild, std::uint64_t hash,
+                             Location location);
   void apply_deaths();
   Result<void> commit_outcome(Recovered& recovered);
   Result<void> replace_journal(Recovered& recovered, std::vector<format::Edit>& edits);

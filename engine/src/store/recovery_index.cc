@@ -46,14 +46,12 @@ Result<void> Recovery::build_index(FamilyState& family) {
       std::min<std::size_t>(std::max<std::uint32_t>(1, context_.environment->cores()), 16);
   std::vector<std::optional<Error>> insert_errors(partitions);
   context_.environment->run_parallel(partitions, [&](std::size_t partition) {
-    for (const auto& rows_of_segment : hashed) {
-      auto inserted =
-          catch_no_memory([&] { return insert_rows(family, rows_of_segment, partition, partitions); });
-      if (!inserted) {
-        insert_errors[partition] = std::move(inserted).error();
-        return;
-      }
-    }
+    auto inserted = catch_no_memory([&]() -> Result<void> {
+      Index::Rebuild rebuild(*family.index, partition, partitions);
+      for (const auto& rows_of_segment : hashed) VECTOLITH_TRY(insert_rows(family, rows_of_segment, rebuild));
+      return {};
+    });
+    if (!inserted) insert_errors[partition] = std::move(inserted).error();
   });
   for (auto& error : insert_errors) {
     if (error) return std::unexpected(std::move(*error));
@@ -63,18 +61,17 @@ Result<void> Recovery::build_index(FamilyState& family) {
 
 Result<void> Recovery::insert_rows(FamilyState& family,
                                    std::span<const std::pair<std::uint64_t, Location>> rows,
-                                   std::size_t partition, std::size_t partitions) {
+                                   Index::Rebuild& rebuild) {
   std::array<std::pair<std::uint64_t, Location>, kGroup> group;
   std::size_t used = 0;
   const auto flush = [&]() -> Result<void> {
     for (std::size_t i = 0; i < used; ++i)
-      VECTOLITH_TRY(insert_newest(family, group[i].first, group[i].second));
+      VECTOLITH_TRY(insert_newest(family, rebuild, group[i].first, group[i].second));
     used = 0;
     return {};
   };
   for (const auto& [hash, location] : rows) {
-    // The high bits choose the index shard: a partition is a set of whole shards.
-    if (static_cast<std::size_t>((hash >> 48) * partitions >> 16) != partition) continue;
+    if (!rebuild.owns(hash)) continue;
     family.index->prefetch(hash);
     group[used++] = {hash, location};
     if (used == kGroup) VECTOLITH_TRY(flush());
@@ -82,16 +79,17 @@ Result<void> Recovery::insert_rows(FamilyState& family,
   return flush();
 }
 
-Result<void> Recovery::insert_newest(FamilyState& family, std::uint64_t hash, Location location) {
+Result<void> Recovery::insert_newest(FamilyState& family, Index::Rebuild& rebuild, std::uint64_t hash,
+                                     Location location) {
   MappedSegment& segment = *family.by_ordinal[location.ordinal];
   const Key& key = segment.key(location.row);
   if (const auto old = family.find(hash, key)) {
     MappedSegment& other = *family.by_ordinal[old->ordinal];
     if (segment.sequence(location.row) <= other.sequence(old->row)) return {};
-    family.index->replace(hash, *old, location);
+    rebuild.replace(hash, *old, location);
     other.clear_live(old->row);
   } else {
-    VECTOLITH_TRY(family.index->insert(hash, location));
+    VECTOLITH_TRY(rebuild.insert(hash, location));
   }
   segment.set_live(location.row);
   return {};

@@ -131,11 +131,11 @@ TEST_P(IndexConcurrencyTest, LosesNoRowThatSeveralThreadsRebuildAtATime) {
   std::vector<std::function<void()>> writers;
   for (std::uint64_t writer = 0; writer < 3; ++writer) {
     writers.emplace_back([&, writer] {
-      std::vector<Index::Row> rows;
-      for (std::uint64_t key = kLasting + writer; key < kLasting + kPassing; key += 3) {
-        rows.push_back({hash_of(key), at_generation(key, 0)});
+      Index::Rebuild rebuild(*index_, writer, 3);
+      for (std::uint64_t key = kLasting; key < kLasting + kPassing; ++key) {
+        if (!rebuild.owns(hash_of(key))) continue;
+        ASSERT_TRUE(rebuild.insert(hash_of(key), at_generation(key, 0)).has_value());
       }
-      ASSERT_TRUE(index_->insert_batch(rows).has_value());
     });
   }
   run(writers);

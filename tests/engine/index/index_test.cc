@@ -184,16 +184,21 @@ TEST_F(IndexTest, KeepsFrequenciesThroughGrowth) {
   }
 }
 
-TEST_F(IndexTest, TakesBatchesOfAnySize) {
-  for (const std::uint64_t expected : {std::uint64_t{0}, std::uint64_t{100'000}}) {
-    const auto index = make({.shards = 8, .expected_rows = expected});
-    std::uint64_t key = 0;
-    for (const std::size_t size : {0U, 1U, 7U, 4096U, 4097U, 60'000U}) {
-      std::vector<Index::Row> rows;
-      while (rows.size() < size) rows.push_back({hash_of(key), location_for(key)}), ++key;
-      ASSERT_TRUE(index->insert_batch(rows).has_value());
+TEST_F(IndexTest, IsRebuiltInAnyNumberOfPartsEachOfWhichOwnsItsHashes) {
+  constexpr std::uint64_t kKeys = 60'000;
+  for (const std::uint64_t expected : {std::uint64_t{0}, kKeys}) {
+    for (const std::size_t parts : {1U, 3U, 8U, 11U}) {
+      const auto index = make({.shards = 8, .expected_rows = expected});
+      for (std::size_t part = 0; part < parts; ++part) {
+        Index::Rebuild rebuild(*index, part, parts);
+        for (std::uint64_t key = 0; key < kKeys; ++key) {
+          if (!rebuild.owns(hash_of(key))) continue;
+          ASSERT_TRUE(rebuild.insert(hash_of(key), location_for(key + 1)).has_value());
+          EXPECT_TRUE(rebuild.replace(hash_of(key), location_for(key + 1), location_for(key)));
+        }
+      }
+      expect_keys(*index, kKeys);
     }
-    expect_keys(*index, key);
   }
 }
 
@@ -317,8 +322,9 @@ TEST_F(IndexTest, RefusesBadArguments) {
     ASSERT_FALSE(inserted.has_value());
     EXPECT_EQ(inserted.error().code(), ErrorCode::kInvalidArgument);
     EXPECT_FALSE(index->replace(1, good, bad));
-    const std::array rows{Index::Row{2, bad}};
-    EXPECT_FALSE(index->insert_batch(rows).has_value());
+    Index::Rebuild rebuild(*index, 0, 1);
+    EXPECT_FALSE(rebuild.insert(2, bad).has_value());
+    EXPECT_FALSE(rebuild.replace(1, good, bad));
   }
   EXPECT_EQ(index->size(), 1U);
   EXPECT_EQ(find(*index, 1, good), good);
