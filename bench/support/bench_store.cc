@@ -23,10 +23,11 @@ IoChoice io_choice() {
 
 }  // namespace
 
-std::unique_ptr<Store> open_store(const std::filesystem::path& path) {
+std::unique_ptr<Store> open_store(const std::filesystem::path& path, bool control) {
   Options options;
   options.create_if_missing = true;
   options.io = io_choice();
+  options.control = control;
   return must(Store::open(path.string(), options), "open of the store");
 }
 

@@ -17,8 +17,9 @@ namespace vectolith::bench {
 inline constexpr std::uint64_t kBatchRows = 512;
 inline constexpr std::string_view kFamilyName = "vectors";
 
-/// Opens the store in `path`, and creates it if it is not there. VECTOLITH_IO chooses the backend.
-std::unique_ptr<Store> open_store(const std::filesystem::path& path);
+/// Opens the store in `path`, and creates it if it is not there. VECTOLITH_IO chooses the backend; `control`:
+/// with a control socket.
+std::unique_ptr<Store> open_store(const std::filesystem::path& path, bool control = false);
 /// The f32 family `name` with `dim` elements.
 Family open_family(Store& store, std::uint32_t dim, std::string_view name = kFamilyName);
 /// Puts rows [first, first + rows) in batches, buffered.
