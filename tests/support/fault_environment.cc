@@ -112,7 +112,7 @@ class FaultFile final : public engine::File {
     return {};
   }
   [[nodiscard]] Result<std::unique_ptr<Mapping>> map() const override { return inner_->map(); }
-  void drop_cache(std::uint64_t offset, std::uint64_t length) noexcept override {
+  void drop_cache(std::uint64_t offset, std::uint64_t length) const noexcept override {
     inner_->drop_cache(offset, length);
   }
 

@@ -64,7 +64,7 @@ class ReadFaultEnvironment : public FaultEnvironment {
     }
     Result<void> data_sync() override { return inner_->data_sync(); }
     [[nodiscard]] Result<std::unique_ptr<engine::Mapping>> map() const override { return inner_->map(); }
-    void drop_cache(std::uint64_t offset, std::uint64_t length) noexcept override {
+    void drop_cache(std::uint64_t offset, std::uint64_t length) const noexcept override {
       inner_->drop_cache(offset, length);
     }
 

@@ -79,7 +79,7 @@ class File {
   /// Maps the whole file read-only.
   virtual Result<std::unique_ptr<Mapping>> map() const = 0;
   /// Drops clean pages of the range from the page cache.
-  virtual void drop_cache(std::uint64_t offset, std::uint64_t length) noexcept = 0;
+  virtual void drop_cache(std::uint64_t offset, std::uint64_t length) const noexcept = 0;
   /// What offsets, lengths and buffers of reads must be multiples of; 1 unless opened by kReadDirect.
   [[nodiscard]] virtual std::uint32_t direct_alignment() const noexcept { return 1; }
 

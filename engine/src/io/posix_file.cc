@@ -125,7 +125,7 @@ Result<std::unique_ptr<Mapping>> PosixFile::map() const {
   return PosixMapping::make(fd(), bytes, path_);
 }
 
-void PosixFile::drop_cache(std::uint64_t offset, std::uint64_t length) noexcept {
+void PosixFile::drop_cache(std::uint64_t offset, std::uint64_t length) const noexcept {
   // Advice: nobody may rely on it, so there is no error to report.
   static_cast<void>(
       ::posix_fadvise(fd(), static_cast<off_t>(offset), static_cast<off_t>(length), POSIX_FADV_DONTNEED));

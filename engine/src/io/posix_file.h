@@ -42,7 +42,7 @@ class PosixFile final : public File {
   Result<void> write_at(std::uint64_t offset, std::span<const std::byte> bytes) override;
   Result<void> data_sync() override;
   Result<std::unique_ptr<Mapping>> map() const override;
-  void drop_cache(std::uint64_t offset, std::uint64_t length) noexcept override;
+  void drop_cache(std::uint64_t offset, std::uint64_t length) const noexcept override;
   [[nodiscard]] std::uint32_t direct_alignment() const noexcept override { return direct_alignment_; }
 
  private:

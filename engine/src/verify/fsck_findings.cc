@@ -72,6 +72,8 @@ bool FsckFindings::read(const File& file, std::uint64_t offset, std::span<std::b
     const auto read = file.read_at(offset, piece);
     const std::size_t got = read ? *read : 0;
     count_read(got);
+    // A scrub goes through everything while others read what is hot: what is mapped stays.
+    if (pacer_ != nullptr) file.drop_cache(offset, got);
     if (got < piece.size()) {
       std::ranges::fill(bytes.subspan(got), std::byte{0});
       if (read) {

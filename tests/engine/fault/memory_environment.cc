@@ -59,7 +59,7 @@ class MemoryFile final : public engine::File {
   [[nodiscard]] Result<std::unique_ptr<engine::Mapping>> map() const override {
     return std::make_unique<MemoryMapping>(bytes_);
   }
-  void drop_cache(std::uint64_t, std::uint64_t) noexcept override {}
+  void drop_cache(std::uint64_t, std::uint64_t) const noexcept override {}
 
  private:
   static std::ptrdiff_t to_index(std::uint64_t offset) { return static_cast<std::ptrdiff_t>(offset); }

@@ -18,6 +18,7 @@
 
 #include "store/cold_reads.h"
 #include "store_fixture.h"
+#include "support/page_cache.h"
 #include "support/random_seed.h"
 
 namespace vectolith::testing {
@@ -136,12 +137,8 @@ class PlacementTest : public StoreTest {
     ASSERT_TRUE(placed.has_value()) << placed.error().to_string();
   }
   /// How many pages of a segment's matrix are in the page cache.
-  static std::size_t resident_pages(const SegmentView& view) {
-    const auto page = static_cast<std::size_t>(::sysconf(_SC_PAGESIZE));
-    const std::size_t bytes = std::size_t{view.rows} * view.stride_bytes;
-    std::vector<unsigned char> pages((bytes + page - 1) / page);
-    EXPECT_EQ(::mincore(const_cast<std::byte*>(view.base), bytes, pages.data()), 0);
-    return static_cast<std::size_t>(std::ranges::count_if(pages, [](auto p) { return (p & 1) != 0; }));
+  static std::size_t pages_in_memory(const SegmentView& view) {
+    return resident_pages({view.base, std::size_t{view.rows} * view.stride_bytes});
   }
 };
 
@@ -171,11 +168,11 @@ TEST_F(PlacementTest, ColdReadsLeaveThePageCacheAsItIs) {
   auto views = *f.segments();
   views.pop_back();  // The active segment is in the cache because it was just written.
   std::size_t before = 0;
-  for (const auto& view : views) before += resident_pages(view);
+  for (const auto& view : views) before += pages_in_memory(view);
   if (before != 0) GTEST_SKIP() << "this file system keeps everything in memory (tmpfs?)";
   expect_all_reads_right(f);
   std::size_t after = 0;
-  for (const auto& view : views) after += resident_pages(view);
+  for (const auto& view : views) after += pages_in_memory(view);
   EXPECT_EQ(after, 0U);
 }
 
@@ -248,7 +245,7 @@ TEST_F(PlacementTest, PinnedVectorsStayInMemoryAndAreCounted) {
     const auto file = *directory->open(format::segment_name(view.id), engine::OpenMode::kReadOnly);
     file->drop_cache(0, *file->size());
     const std::size_t bytes = std::size_t{view.rows} * view.stride_bytes;
-    EXPECT_EQ(resident_pages(view), (bytes + 4'095) / 4'096);
+    EXPECT_EQ(pages_in_memory(view), (bytes + 4'095) / 4'096);
     matrices += bytes;
   }
   EXPECT_GE(store_->stats().pinned_bytes, matrices);

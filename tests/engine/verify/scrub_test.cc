@@ -16,6 +16,7 @@
 #include <vectolith/store.h>
 
 #include "engine/verify/tiny_store.h"
+#include "support/page_cache.h"
 #include "support/read_fault_environment.h"
 #include "support/temp_directory.h"
 #include "verify/read_pacer.h"
@@ -259,6 +260,17 @@ TEST_F(Scrub, ThatIsToldToStopDoesNotPauseAnyMore) {
   const ScrubReport report = scrub(temp_.path(), options).value();
   EXPECT_FALSE(report.is_complete);
   EXPECT_LT(clock->now_ns, 6'000'000'000U);
+}
+
+TEST_F(Scrub, LeavesNothingInThePageCacheThatNobodyHasMapped) {
+  const auto environment = *engine::make_environment(engine::BackendChoice::kSync);
+  const auto directory = *environment->open_directory(temp_.path(), false);
+  const auto file = *directory->open(segment_name(SegmentId(2)), engine::OpenMode::kReadOnly);
+  const auto mapping = *file->map();
+  file->drop_cache(0, 0);
+  if (resident_pages(mapping->bytes()) != 0) GTEST_SKIP() << "this file system keeps everything in memory";
+  ASSERT_TRUE(scrub(temp_.path(), {}).has_value());
+  EXPECT_LT(resident_pages(mapping->bytes()), mapping->bytes().size() / 4'096 / 4);
 }
 
 TEST_F(Scrub, TakesAsLongAsItsRateSays) {

@@ -40,7 +40,7 @@ class SimFile final : public engine::File {
   Result<void> write_at(std::uint64_t offset, std::span<const std::byte> bytes) override;
   Result<void> data_sync() override;
   [[nodiscard]] Result<std::unique_ptr<engine::Mapping>> map() const override;
-  void drop_cache(std::uint64_t, std::uint64_t) noexcept override {}
+  void drop_cache(std::uint64_t, std::uint64_t) const noexcept override {}
 
  private:
   SimEnvironment& process_;
