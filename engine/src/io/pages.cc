@@ -4,7 +4,6 @@
 
 #include <cerrno>
 #include <cstdint>
-#include <string>
 
 #include <sys/mman.h>
 #include <unistd.h>

@@ -4,7 +4,6 @@
 
 #include <algorithm>
 #include <cerrno>
-#include <utility>
 
 #include "io/os_thread.h"
 #include "io/transfer.h"

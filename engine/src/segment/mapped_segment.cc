@@ -21,9 +21,9 @@ constexpr std::size_t kZeroBytes = 256U << 10;
 
 /// A failure is left to the write of the rows.
 void write_zeros(File& file, std::uint64_t offset, std::uint64_t length) noexcept {
-  alignas(4'096) static const std::array<std::byte, kZeroBytes> zeros{};
+  alignas(4'096) static const std::array<std::byte, kZeroBytes> kZeros{};
   for (std::uint64_t done = 0; done < length; done += kZeroBytes) {
-    const auto chunk = std::span(zeros).first(std::min<std::uint64_t>(kZeroBytes, length - done));
+    const auto chunk = std::span(kZeros).first(std::min<std::uint64_t>(kZeroBytes, length - done));
     if (!file.write_at(offset + done, chunk)) return;
   }
 }

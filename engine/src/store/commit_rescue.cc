@@ -1,6 +1,5 @@
 /// @file
 /// Rescue after a failed write or fsync: acknowledged rows move to a segment that can be synced.
-#include <algorithm>
 #include <array>
 #include <mutex>
 #include <utility>

@@ -2,7 +2,6 @@
 /// Placing segments.
 #include "store/placement.h"
 
-#include <algorithm>
 #include <array>
 #include <span>
 #include <string>

@@ -11,7 +11,6 @@
 #include <set>
 #include <thread>
 
-#include <sys/mman.h>
 #include <unistd.h>
 
 #include <vectolith/format/file_name.h>
