@@ -2,8 +2,6 @@
 /// Both copies of the superblock, written and read.
 #include <vectolith/format/superblock.h>
 
-#include <string>
-
 #include "decode_checks.h"
 
 namespace vectolith::format {

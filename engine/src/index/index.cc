@@ -3,7 +3,6 @@
 #include "index/index.h"
 
 #include <algorithm>
-#include <array>
 #include <bit>
 #include <string>
 

@@ -12,6 +12,7 @@ namespace {
 using Kind = Finding::Kind;
 
 constexpr std::size_t kFindingsMax = 1'000;
+constexpr std::uint64_t kFolioBytesMax = 2ULL << 20;  ///< Of the page cache.
 constexpr std::size_t kReadBytes = std::size_t{4} << 20;
 constexpr std::uint64_t kTellEveryBytes = std::uint64_t{4} << 20;
 
@@ -73,7 +74,10 @@ bool FsckFindings::read(const File& file, std::uint64_t offset, std::span<std::b
     const std::size_t got = read ? *read : 0;
     count_read(got);
     // A scrub goes through everything while others read what is hot: what is mapped stays.
-    if (pacer_ != nullptr) file.drop_cache(offset, got);
+    if (pacer_ != nullptr) {
+      const std::uint64_t again = std::min(offset, kFolioBytesMax);  // A folio goes as a whole or not at all.
+      file.drop_cache(offset - again, again + got);
+    }
     if (got < piece.size()) {
       std::ranges::fill(bytes.subspan(got), std::byte{0});
       if (read) {

@@ -267,6 +267,7 @@ TEST_F(Scrub, LeavesNothingInThePageCacheThatNobodyHasMapped) {
   const auto directory = *environment->open_directory(temp_.path(), false);
   const auto file = *directory->open(segment_name(SegmentId(2)), engine::OpenMode::kReadOnly);
   const auto mapping = *file->map();
+  ASSERT_TRUE(file->data_sync().has_value());
   file->drop_cache(0, 0);
   if (resident_pages(mapping->bytes()) != 0) GTEST_SKIP() << "this file system keeps everything in memory";
   ASSERT_TRUE(scrub(temp_.path(), {}).has_value());
