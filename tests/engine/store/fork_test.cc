@@ -51,7 +51,8 @@ bool do_others_sleep() {
 /// Forks while nobody is in the allocator: AddressSanitizer of g++ 12 leaves its locks to the child as they
 /// are, which then waits for ever for a thread that it does not have. Workers that start or work are there.
 pid_t fork_beside_sleepers() {
-  while (!do_others_sleep()) std::this_thread::yield();
+  constexpr int kLooks = 10'000;  // Some systems do not tell.
+  for (int look = 0; look < kLooks && !do_others_sleep(); ++look) std::this_thread::yield();
   return ::fork();
 }
 
