@@ -21,6 +21,7 @@
 #include <vectolith/verify.h>
 
 #include "engine/store/store_fixture.h"
+#include "support/fault_environment.h"
 #include "test_mounts.h"
 
 namespace vectolith::testing {
@@ -127,6 +128,19 @@ class Predecessor {
   std::optional<Family> family_;
 };
 
+/// Has no threads of the engine's own, so that nobody but the test writes: a witness for the journal, say.
+class QuietEnvironment final : public FaultEnvironment {
+ public:
+  using FaultEnvironment::FaultEnvironment;
+  std::unique_ptr<engine::Worker> start_worker(std::string_view,
+                                               std::function<std::chrono::nanoseconds()>) override {
+    class Idle final : public engine::Worker {
+      void notify() noexcept override {}
+    };
+    return std::make_unique<Idle>();
+  }
+};
+
 class GhostWriter : public ::testing::Test {
  protected:
   void SetUp() override {
@@ -156,7 +170,9 @@ class GhostWriter : public ::testing::Test {
     EXPECT_EQ(::pipe2(told, O_CLOEXEC) | ::pipe2(go, O_CLOEXEC), 0);
     const pid_t child = ::fork();
     if (child == 0) {
-      Predecessor predecessor(path_, options());
+      Options with = options();
+      if (is_quiet_) with.environment = std::make_shared<QuietEnvironment>(with.environment);
+      Predecessor predecessor(path_, with);
       char byte = 0;
       if (::write(told[1], &byte, 1) != 1 || ::read(go[0], &byte, 1) != 1) ::_exit(17);
       life(predecessor);
@@ -224,6 +240,7 @@ class GhostWriter : public ::testing::Test {
   TempDirectory directory_;
   std::unique_ptr<FaultDisk> disk_;
   std::string path_;
+  bool is_quiet_ = false;  ///< The predecessor works on the calling thread alone.
 };
 
 TEST_F(GhostWriter, IntoTheActiveSegmentKeepsASuccessorOutUntilItHasLanded) {
@@ -261,6 +278,7 @@ TEST_F(GhostWriter, WithABarrierInFlightKeepsASuccessorOutUntilItIsOver) {
 }
 
 TEST_F(GhostWriter, IntoTheJournalKeepsASuccessorOutUntilItHasLanded) {
+  is_quiet_ = true;
   const std::string file = "0000000000000001.vlj";
   kill_with_write_in_flight(file, [&](Predecessor& life) {
     life.start_late_write(file, [&] {
@@ -273,6 +291,7 @@ TEST_F(GhostWriter, IntoTheJournalKeepsASuccessorOutUntilItHasLanded) {
 }
 
 TEST_F(GhostWriter, IntoTheManifestKeepsASuccessorOutUntilItHasLanded) {
+  is_quiet_ = true;
   const std::string file = "MANIFEST-0";
   kill_with_write_in_flight(file, [&](Predecessor& life) {
     life.start_late_write(file, [&] {
@@ -290,6 +309,7 @@ TEST_F(GhostWriter, IntoTheManifestKeepsASuccessorOutUntilItHasLanded) {
 // makes it count. The process dies in the middle, and a successor that judges the other file too early would
 // see it change under its hands, or would switch into it at the same time.
 TEST_F(GhostWriter, WithAManifestSwitchUnderWayKeepsASuccessorOutUntilItHasLanded) {
+  is_quiet_ = true;
   for (const auto stage : {Predecessor::SwitchStage::kSnapshot, Predecessor::SwitchStage::kHeader}) {
     kill_with_write_in_flight("MANIFEST-1", [&](Predecessor& life) { life.start_late_switch(stage); });
     expect_refused("MANIFEST-1");
