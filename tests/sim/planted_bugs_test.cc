@@ -15,6 +15,9 @@ namespace vectolith::testing::sim {
 namespace {
 
 constexpr std::uint64_t kStatesMax = 1'000;
+// Any seeds would do: how many states a bug takes is chance, and changes with the calls that the engine
+// makes.
+constexpr std::uint64_t kFirstSeed = 2'001;
 
 // Twenty are listed below; kCompareHashOnly and kCounterStored (index_counter_test.cc) have tests of their
 // own.
@@ -39,7 +42,7 @@ class PlantedBugs : public ::testing::TestWithParam<NamedBug> {};
 TEST_P(PlantedBugs, AreCaughtByTheCampaign) {
   const Planting planting(GetParam().bug);
   SimCounts counts;
-  for (std::uint64_t seed = 1; counts.states < kStatesMax; ++seed) {
+  for (std::uint64_t seed = kFirstSeed; counts.states < kStatesMax; ++seed) {
     const auto result = simulate(seed);
     counts += result.counts;
     if (result.violation.empty()) continue;
